@@ -1,0 +1,84 @@
+"""Every setting of the service, with its default and its unit; built once, passed down, never a global.
+
+Each field is an environment variable with the prefix `CUSTODY_` (`CUSTODY_DATABASE_URL`). The README's table
+of settings lists them all; a test fails when one is missing there. Secrets are files in `keys_dir`, never
+settings.
+"""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """How one process of the service runs."""
+
+    model_config = SettingsConfigDict(env_prefix="CUSTODY_", frozen=True, extra="ignore")
+
+    data_dir: Path = Path("custody-data")
+    """Folder of everything this installation keeps, unless a setting below says otherwise."""
+    database_url: str = ""
+    """SQLAlchemy URL (`postgresql+psycopg://…`); empty: SQLite at `<data_dir>/custody.db`."""
+    read_database_url: str = ""
+    """URL of the reading role or replica on PostgreSQL; empty: the same database, read only."""
+    migration_url: str = ""
+    """URL of the role that owns the tables, used by `custody migrate` only; empty: `database_url`."""
+    keys_dir: Path | None = None
+    """Folder of the three server keys, files of mode 0400; empty: `<data_dir>/keys`."""
+    high_water_path: Path | None = None
+    """File that remembers the largest tree ever signed; keep it on another disk. Empty: in `data_dir`."""
+    ledger: str = ""
+    """Name of the ledger to serve; empty: the only one in the database."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on; 0 picks a free one."""
+    short_host: str = Field(default="CUSTODY.ID", max_length=19)
+    """Host printed inside QR labels, at most 19 characters, so that a code stays version 3."""
+    max_event_bytes: int = Field(default=65536, ge=1024)
+    """Largest body of `POST /v1/events`, bytes."""
+    max_batch_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    """Largest body of `POST /v1/events/batch`, bytes."""
+    max_batch_events: int = Field(default=1000, ge=1, le=1000)
+    """Most events in one batch."""
+    max_document_bytes: int = Field(default=8 * 1024 * 1024, ge=1024, le=8 * 1024 * 1024)
+    """Largest document (policy, plan), bytes."""
+    max_label_block: int = Field(default=10_000, ge=1, le=20_000)
+    """Most labels in one block."""
+    queue_events: int = Field(default=4096, ge=1)
+    """Events that may wait for the writer before the door answers 503 with Retry-After."""
+    group_events: int = Field(default=512, ge=1)
+    """Most events that share one commit."""
+    writer_wait_seconds: int = Field(default=30, ge=1)
+    """Longest wait of a request for its commit before 503; the event may still be recorded: send it again."""
+    access_token_seconds: int = Field(default=3600, ge=60, le=43200)
+    """Life of an access token, seconds."""
+    enrolment_seconds: int = Field(default=900, ge=60, le=3600)
+    """Life of an enrolment token, seconds."""
+    pending_alarm_hours: int = Field(default=72, ge=1)
+    """Hours after which an event that still waits for another raises an alarm."""
+    sweep_seconds: int = Field(default=5, ge=1)
+    """Pause between two rounds of the clock's work (cancels that fall due, overdue goods), seconds."""
+    log_format: str = Field(default="json", pattern="^(json|console)$")
+    """`json` for machines, `console` for people."""
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    """Least severity that is logged."""
+    production: bool = False
+    """Refuse demo ledgers and the pages of API documentation."""
+
+    def url(self) -> str:
+        """Return the database URL in force."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'custody.db'}"
+
+    def read_url(self) -> str:
+        """Return the URL that reading connections use."""
+        return self.read_database_url or self.url()
+
+    def keys_folder(self) -> Path:
+        """Return the folder of the server keys in force."""
+        return self.keys_dir or self.data_dir / "keys"
+
+    def high_water_file(self) -> Path:
+        """Return the file of the high-water mark in force."""
+        return self.high_water_path or self.data_dir / "high-water.json"

@@ -1,0 +1,117 @@
+"""Statements of the custody room; nothing outside this room sees them."""
+
+from collections.abc import Iterable, Sequence
+
+from app.db import RecordTable, Session, WriteSession, bulk_insert, decode_json, encode_json
+from app.custody._tables import DISCREPANCY, EVENT, EVENT_UNIT, HANDOVER, META, OUTCOME, PRIVATE, TALLY, WAITING
+from app.custody.state import Discrepancy, EventRef, Handover, Meta, Tally, Waiting
+
+METAS = RecordTable(META, Meta, "id")
+HANDOVERS = RecordTable(HANDOVER, Handover, "release")
+WAITINGS = RecordTable(WAITING, Waiting, "hash")
+DISCREPANCIES = RecordTable(DISCREPANCY, Discrepancy, "id")
+TALLIES = RecordTable(TALLY, Tally, "id")
+
+EVENT_COLUMNS = (
+    "hash", "leaf_index", "event_id", "author", "officer", "agency", "type", "election", "place", "at_ms", "received_ms",
+    "result", "code", "twin",
+)  # fmt: skip
+_REF = ", ".join(f"e.{name}" for name in EVENT_COLUMNS)
+_FROM = f"SELECT {_REF}, o.outcome, o.outcome_index, o.retracted_index FROM event e LEFT JOIN event_outcome o ON o.ledger_id = e.ledger_id AND o.hash = e.hash"
+
+
+def _among(session: Session, column: str, keys: Sequence[object]) -> tuple[str, object]:
+    if session.dialect.name == "sqlite":
+        return f"{column} IN (SELECT value FROM json_each(?))", encode_json(list(keys))
+    return f"{column} = ANY(%s)", list(keys)
+
+
+def refs(session: Session, ledger_id: int, column: str, keys: Iterable[object]) -> list[EventRef]:
+    """Return the recorded events whose `hash`, `event_id` or `leaf_index` is among the keys."""
+    wanted = sorted(set(keys))  # type: ignore[type-var]
+    if not wanted:
+        return []
+    condition, value = _among(session, f"e.{column}", wanted)
+    mark = "?" if session.dialect.name == "sqlite" else "%s"
+    rows = session.exec_driver_sql(f"{_FROM} WHERE e.ledger_id = {mark} AND {condition}", (ledger_id, value))
+    return [EventRef(*row) for row in rows]
+
+
+def times(session: Session, ledger_id: int, indexes: Iterable[int]) -> dict[int, int]:
+    """Return received_ms by leaf index."""
+    wanted = sorted(set(indexes))
+    if not wanted:
+        return {}
+    condition, value = _among(session, "leaf_index", wanted)
+    mark = "?" if session.dialect.name == "sqlite" else "%s"
+    sql = f"SELECT leaf_index, received_ms FROM event WHERE ledger_id = {mark} AND {condition}"
+    return {index: received for index, received in session.exec_driver_sql(sql, (ledger_id, value))}
+
+
+def insert_events(
+    session: WriteSession, ledger_id: int, events: Iterable[tuple[EventRef, dict[str, object] | None]]
+) -> None:
+    """Insert event rows with the problem that a refusal was answered with."""
+    rows = [
+        (ledger_id, *(getattr(ref, name) for name in EVENT_COLUMNS), encode_json(problem) if problem else None)
+        for ref, problem in events
+    ]
+    bulk_insert(session, EVENT, ("ledger_id", *EVENT_COLUMNS, "problem"), rows)
+
+
+def problem_of(session: Session, ledger_id: int, event_hash: str) -> dict[str, object]:
+    """Return detail and facts of a refusal, as it was first answered."""
+    mark = "?" if session.dialect.name == "sqlite" else "%s"
+    sql = f"SELECT problem FROM event WHERE ledger_id = {mark} AND hash = {mark}"
+    row = session.exec_driver_sql(sql, (ledger_id, event_hash)).first()
+    return decode_json(row[0]) if row and row[0] else {}  # type: ignore[return-value]
+
+
+def links_of(session: Session, ledger_id: int, leaf_index: int) -> list[tuple[str, int, str]]:
+    """Return (unit, seq, prev) of the units that a leaf links."""
+    mark = "?" if session.dialect.name == "sqlite" else "%s"
+    sql = f"SELECT unit, seq, prev FROM event_unit WHERE ledger_id = {mark} AND leaf_index = {mark} AND seq IS NOT NULL ORDER BY unit"
+    return [(unit, seq, prev) for unit, seq, prev in session.exec_driver_sql(sql, (ledger_id, leaf_index))]
+
+
+def put_outcomes(session: WriteSession, ledger_id: int, events: Iterable[EventRef]) -> None:
+    """Insert or replace what became of pending, held or retracted events."""
+    mark = "?" if session.dialect.name == "sqlite" else "%s"
+    rows = [(ledger_id, e.hash, e.outcome, e.outcome_index, e.retracted_index) for e in events]
+    if rows:
+        session.exec_driver_sql(
+            f"INSERT INTO event_outcome (ledger_id, hash, outcome, outcome_index, retracted_index) VALUES ({mark}, {mark}, {mark}, "
+            f"{mark}, {mark}) ON CONFLICT (ledger_id, hash) DO UPDATE SET outcome = excluded.outcome, "
+            "outcome_index = excluded.outcome_index, retracted_index = excluded.retracted_index",
+            rows,
+        )
+
+
+def insert_event_units(session: WriteSession, rows: Sequence[tuple[int, str, int, int | None, str | None]]) -> None:
+    """Insert (ledger_id, unit, leaf_index, seq, prev)."""
+    bulk_insert(session, EVENT_UNIT, ("ledger_id", "unit", "leaf_index", "seq", "prev"), rows)
+
+
+def insert_private(session: WriteSession, rows: Sequence[tuple[int, str, str, bytes, bytes]]) -> None:
+    """Insert (ledger_id, event, name, salt, body) of private contents."""
+    bulk_insert(session, PRIVATE, ("ledger_id", "event", "name", "salt", "body"), rows)
+
+
+def due_waiting(session: Session, ledger_id: int, now_ms: int, since_ms: int) -> list[Waiting]:
+    """Return what waits and has fallen due, or has waited for an event since before `since_ms` without alarm."""
+    mark = "?" if session.dialect.name == "sqlite" else "%s"
+    sql = (
+        f"SELECT {', '.join(WAITINGS.names)} FROM waiting WHERE ledger_id = {mark} AND done_index IS NULL AND "
+        f"(due_ms <= {mark} OR (awaited IS NOT NULL AND NOT alarmed AND since_ms <= {mark})) ORDER BY leaf_index"
+    )
+    return [WAITINGS.build(row) for row in session.exec_driver_sql(sql, (ledger_id, now_ms, since_ms))]
+
+
+def overdue_handovers(session: Session, ledger_id: int, now_ms: int) -> list[str]:
+    """Return the releases that are open, due and not yet reported."""
+    mark = "?" if session.dialect.name == "sqlite" else "%s"
+    sql = (
+        f"SELECT release FROM handover WHERE ledger_id = {mark} AND status = 'open' AND overdue_index IS NULL "
+        f"AND due_ms < {mark} ORDER BY leaf_index"
+    )
+    return [row[0] for row in session.exec_driver_sql(sql, (ledger_id, now_ms))]

@@ -1,0 +1,111 @@
+"""Tables of the custody room: events and what rules made of them. Event rows are insert-only.
+
+`event_unit` names every unit that an event names or moves; `seq` is set where the unit's chain grew, so
+UNIQUE (ledger_id, unit, seq) makes a forked chain impossible in the database.
+"""
+
+from sqlalchemy import Column, ForeignKey, Index, PrimaryKeyConstraint, Table, UniqueConstraint
+
+from app.db import Blob, Flag, Int, JsonText, Str, metadata
+
+META = Table(
+    "ledger_state", metadata,
+    Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
+    Column("id", Str, nullable=False), Column("origin", Str, nullable=False), Column("demo", Flag, nullable=False),
+    Column("service_kid", Str, nullable=False), Column("administrators", JsonText, nullable=False),
+    Column("policy_signers", Int, nullable=False), Column("policy", Str), Column("plans", JsonText, nullable=False),
+    Column("closed_index", Int), Column("genesis", Str, nullable=False),
+    PrimaryKeyConstraint("ledger_id", "id"),
+    sqlite_strict=True,
+)  # fmt: skip
+
+EVENT = Table(
+    "event", metadata,
+    Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
+    Column("hash", Str, nullable=False), Column("leaf_index", Int, nullable=False), Column("event_id", Str, nullable=False),
+    Column("author", Str, nullable=False), Column("officer", Str, nullable=False), Column("agency", Str, nullable=False),
+    Column("type", Str, nullable=False), Column("election", Str, nullable=False), Column("place", Str, nullable=False),
+    Column("at_ms", Int, nullable=False), Column("received_ms", Int, nullable=False), Column("result", Str, nullable=False),
+    Column("code", Str, nullable=False), Column("twin", Int, nullable=False),
+    Column("problem", Str),
+    PrimaryKeyConstraint("ledger_id", "leaf_index"),
+    UniqueConstraint("ledger_id", "hash"),
+    UniqueConstraint("ledger_id", "author", "event_id", "twin"),
+    sqlite_strict=True,
+)  # fmt: skip
+
+OUTCOME = Table(
+    "event_outcome", metadata,
+    Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
+    Column("hash", Str, nullable=False), Column("outcome", Str), Column("outcome_index", Int), Column("retracted_index", Int),
+    PrimaryKeyConstraint("ledger_id", "hash"),
+    sqlite_strict=True,
+)  # fmt: skip
+
+EVENT_UNIT = Table(
+    "event_unit", metadata,
+    Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
+    Column("unit", Str, nullable=False), Column("leaf_index", Int, nullable=False), Column("seq", Int),
+    Column("prev", Str),
+    PrimaryKeyConstraint("ledger_id", "unit", "leaf_index"),
+    UniqueConstraint("ledger_id", "unit", "seq"),
+    sqlite_strict=True, sqlite_with_rowid=False,
+)  # fmt: skip
+
+HANDOVER = Table(
+    "handover", metadata,
+    Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
+    Column("release", Str, nullable=False), Column("leaf_index", Int, nullable=False), Column("agency", Str, nullable=False),
+    Column("officers", JsonText, nullable=False), Column("roles", JsonText, nullable=False),
+    Column("from_place", Str, nullable=False), Column("to_agency", Str, nullable=False), Column("to_place", Str, nullable=False),
+    Column("to_officer", Str), Column("internal", Flag, nullable=False), Column("due_ms", Int, nullable=False),
+    Column("at_ms", Int, nullable=False), Column("sensitivity", Str, nullable=False), Column("units", JsonText, nullable=False),
+    Column("status", Str, nullable=False), Column("closed_index", Int), Column("closed_by", Str), Column("cancel", Str),
+    Column("overdue_index", Int), Column("exceptions", JsonText, nullable=False),
+    PrimaryKeyConstraint("ledger_id", "release"),
+    Index("ix_handover_status", "ledger_id", "status", "leaf_index"),
+    sqlite_strict=True,
+)  # fmt: skip
+
+WAITING = Table(
+    "waiting", metadata,
+    Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
+    Column("hash", Str, nullable=False), Column("awaited", Str), Column("due_ms", Int), Column("since_ms", Int, nullable=False),
+    Column("leaf_index", Int, nullable=False), Column("alarmed", Flag, nullable=False), Column("done_index", Int),
+    PrimaryKeyConstraint("ledger_id", "hash"),
+    Index("ix_waiting_awaited", "ledger_id", "awaited"),
+    sqlite_strict=True,
+)  # fmt: skip
+
+DISCREPANCY = Table(
+    "discrepancy", metadata,
+    Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
+    Column("id", Str, nullable=False), Column("leaf_index", Int, nullable=False), Column("event", Str, nullable=False),
+    Column("rule", Str, nullable=False), Column("severity", Str, nullable=False), Column("unit", Str), Column("handover", Str),
+    Column("place", Str), Column("agency", Str), Column("at_ms", Int, nullable=False), Column("facts", JsonText, nullable=False),
+    Column("status", Str, nullable=False), Column("ended_index", Int),
+    PrimaryKeyConstraint("ledger_id", "id"),
+    Index("ix_discrepancy_leaf_index", "ledger_id", "leaf_index"),
+    Index("ix_discrepancy_unit", "ledger_id", "unit"),
+    sqlite_strict=True,
+)  # fmt: skip
+
+TALLY = Table(
+    "tally", metadata,
+    Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
+    Column("id", Str, nullable=False), Column("leaf_index", Int, nullable=False), Column("event", Str, nullable=False),
+    Column("figure", Str, nullable=False), Column("election", Str, nullable=False), Column("item", Str, nullable=False),
+    Column("contest", Str), Column("unit", Str, nullable=False), Column("place", Str), Column("quantity", Int, nullable=False),
+    PrimaryKeyConstraint("ledger_id", "id"),
+    Index("ix_tally_figure", "ledger_id", "election", "figure", "leaf_index"),
+    sqlite_strict=True,
+)  # fmt: skip
+
+PRIVATE = Table(
+    "private_content", metadata,
+    Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
+    Column("event", Str, nullable=False), Column("name", Str, nullable=False), Column("salt", Blob, nullable=False),
+    Column("body", Blob, nullable=False),
+    PrimaryKeyConstraint("ledger_id", "event", "name"),
+    sqlite_strict=True,
+)  # fmt: skip

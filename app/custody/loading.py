@@ -1,0 +1,203 @@
+"""Load the facts that a group of events may need, in a fixed number of statements.
+
+Step 4 of a scan's walk. What a rule reads follows from what the events name: units and what contains them,
+labels, seals, handovers and their units, keys, devices, earlier events, and the events that wait for one of
+these. The loader asks in waves, kind by kind, until nothing new is named; the number of statements depends on
+the depth of containment and never on the number of events or units.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
+
+from app.canon import JsonValue
+from app.custody import _store
+from app.custody import details as d
+from app.custody.events import Event, parse_event
+from app.custody.state import Discrepancy, EventRef, Facts, Handover, Meta, Waiting
+from app.db import Session
+from app.keys import records as key_records
+from app.keys.state import Device, Key
+from app.keys.verify import PublicKey
+from app.units import records as unit_records
+from app.units.state import Alias, Containment, Label, Seal, Unit
+
+Wanted = dict[type, list[str]]
+LeafPayload = Callable[[list[int]], dict[int, bytes]]
+
+
+class Loader:
+    """Loads facts for one group under one session."""
+
+    def __init__(self, session: Session, ledger_id: int, payloads: LeafPayload) -> None:
+        """Start with nothing loaded.
+
+        Args:
+            session: The write transaction (or a reading one, to look only).
+            ledger_id: The ledger.
+            payloads: Gives payload bytes of recorded events by leaf index.
+        """
+        self.session = session
+        self.ledger_id = ledger_id
+        self.facts = Facts()
+        self.bodies: dict[str, Event] = {}
+        self._payloads = payloads
+
+    def load(self, events: Iterable[Event], documents: dict[str, bytes], kids: Iterable[str] = ()) -> None:
+        """Load everything that the rules may read of these events."""
+        todo = list(events)
+        self.facts.documents.update(documents)
+        self._fetch({Meta: ["ledger"], Key: list(kids), Device: list(kids)})
+        while todo:
+            self._known_ids(todo)
+            wanted: Wanted = {}
+            for event in todo:
+                for kind, key in named_by(event, self.facts.documents):
+                    wanted.setdefault(kind, []).append(key)
+            self._close(wanted)
+            todo = self._earlier_events(todo)
+
+    def _known_ids(self, events: list[Event]) -> None:
+        found = _store.refs(self.session, self.ledger_id, "event_id", (e.body.event_id for e in events))
+        self.facts.load(found)
+
+    def _close(self, wanted: Wanted) -> None:
+        """Fetch in waves: what was found names more, until nothing is new."""
+        while wanted:
+            found = self._fetch(wanted)
+            wanted = {}
+            for record in found:
+                for kind, key in named_by_record(record):
+                    wanted.setdefault(kind, []).append(key)
+            wanted = {kind: keys for kind, keys in wanted.items() if any(k not in self.facts.kinds[kind] for k in keys)}
+
+    def _fetch(self, wanted: Wanted) -> list[Any]:
+        found: list[Any] = []
+        for kind, keys in wanted.items():
+            fresh = self.facts.expect(kind, keys)
+            if fresh:
+                found.extend(self._rows(kind, fresh))
+        self.facts.load(found)
+        return found
+
+    def _rows(self, kind: type, keys: list[str]) -> list[Any]:
+        session, ledger_id = self.session, self.ledger_id
+        if kind is Key:
+            return list(key_records.keys_by_kid(session, ledger_id, keys))
+        if kind is Device:
+            return list(key_records.devices_by_kid(session, ledger_id, keys))
+        if kind is EventRef:
+            return list(_store.refs(session, ledger_id, "hash", keys))
+        own = {
+            Meta: _store.METAS,
+            Handover: _store.HANDOVERS,
+            Waiting: _store.WAITINGS,
+            Discrepancy: _store.DISCREPANCIES,
+        }
+        if kind in own:
+            return cast("list[Any]", own[kind].fetch(session, ledger_id, keys))  # type: ignore[attr-defined]
+        return unit_records.fetch(session, ledger_id, kind, keys)
+
+    def _earlier_events(self, events: list[Event]) -> list[Event]:
+        """Return the bodies of earlier events that these may bring to an outcome."""
+        hashes = [event.hash for event in events]
+        targets = [e.details.event for e in events if e.type.name in {"decision", "verdict"}]
+        through = [h for e in events if e.type.name == "verdict" for h in e.body.after]
+        waiting = _store.WAITINGS.fetch(self.session, self.ledger_id, [*hashes, *targets], by="awaited")
+        self.facts.load(waiting)
+        wanted = [w.hash for w in waiting if w.done_index is None] + targets + through
+        self._fetch({EventRef: wanted, Waiting: wanted})
+        refs = [self.facts.kinds[EventRef].get(h) for h in dict.fromkeys(wanted) if h not in self.bodies]
+        known = {ref.hash: ref.leaf_index for ref in refs if ref is not None}
+        payloads = self._payloads(list(known.values())) if known else {}
+        fresh = [parse_event(payloads[index]) for index in known.values()]
+        self.bodies.update({event.hash: event for event in fresh})
+        return fresh
+
+
+def named_by(event: Event, documents: dict[str, bytes]) -> Iterator[tuple[type, str]]:
+    """Yield (kind, key) of every record that an event names itself."""
+    yield EventRef, event.hash
+    yield Device, event.body.author
+    yield Waiting, event.hash
+    yield Handover, event.hash
+    yield Key, event.body.author
+    for kid in event.body.signers:
+        yield Key, kid
+    for earlier in event.body.after:
+        yield EventRef, earlier
+        yield Waiting, earlier
+    for unit in event.body.units:
+        yield Unit, unit
+        yield Label, unit
+    yield from _named_by_details(event.details)
+    if isinstance(event.details, d.LabelsIssue):
+        for label in documents.get(event.details.ids_hash, b"").decode("ascii", "replace").split():
+            yield Label, label
+            yield Unit, label
+
+
+def _named_by_details(told: Any) -> Iterator[tuple[type, str]]:
+    for name in ("parent", "source", "target", "unit"):
+        value = getattr(told, name, None)
+        if isinstance(value, str) and len(value) == 17:  # noqa: PLR2004 - a unit id
+            yield Unit, value
+            yield Label, value
+    for name in ("release", "target", "event"):
+        value = getattr(told, name, None)
+        if isinstance(value, str) and len(value) == 43:  # noqa: PLR2004 - a hash
+            yield Handover, value
+            yield EventRef, value
+            yield Waiting, value
+    yield from _named_by_lines(told)
+    if isinstance(told, d.KeyEnrol):
+        yield Key, _thumbprint(told.jwk)
+    if isinstance(told, d.KeyRevoke):
+        yield Key, told.kid
+    if isinstance(told, d.LedgerGenesis):
+        for jwk in (told.service_key, told.admission_key, *(f.jwk for f in (*told.administrators, *told.agencies))):
+            yield Key, _thumbprint(jwk)
+
+
+def _thumbprint(jwk: d.Jwk) -> str:
+    try:
+        return PublicKey.from_jwk(cast("JsonValue", jwk.model_dump(exclude_none=True))).kid
+    except Exception:  # noqa: BLE001 - an unsound key is the rule's to refuse; it names nothing
+        return ""
+
+
+def _named_by_lines(told: Any) -> Iterator[tuple[type, str]]:
+    for line in (*getattr(told, "lines", ()), *getattr(told, "seals", ()), *getattr(told, "exceptions", ())):
+        for name in ("unit", "of"):
+            value = getattr(line, name, None)
+            if value:
+                yield Unit, value
+                yield Label, value
+        if getattr(line, "number", None):
+            yield Seal, line.number
+        if isinstance(line, d.AliasLine):
+            yield Alias, line.code
+
+
+def named_by_record(record: Any) -> Iterator[tuple[type, str]]:
+    """Yield (kind, key) of what a loaded record leads to."""
+    if isinstance(record, Label) and record.unit:
+        yield Unit, record.unit
+    if isinstance(record, Handover):
+        for unit in record.units:
+            yield Unit, unit
+            yield Label, unit
+    if isinstance(record, Device):
+        for _, _, found in record.missing:
+            yield Discrepancy, found
+    if isinstance(record, Unit):
+        yield from _named_by_unit(record)
+
+
+def _named_by_unit(unit: Unit) -> Iterator[tuple[type, str]]:
+    if unit.parent:
+        yield Unit, unit.parent
+        yield Containment, f"{unit.unit}:{unit.packed_index}"
+    if unit.label:
+        yield Label, unit.label
+    for number in unit.seals.values():
+        yield Seal, number

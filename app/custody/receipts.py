@@ -1,0 +1,87 @@
+"""What a phone gets back: where its event stands, with which verdict, and the proof (pure).
+
+States (design section 7): `accepted` is durable and not yet provable, `included` carries index, proof and
+signed checkpoint. The same event sent again gets the same receipt, byte for byte: the proof is always under
+the first checkpoint that contains the leaf, and Ed25519 signatures are deterministic.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from app.canon import JsonValue, b64url_encode
+from app.clock import rfc3339_ms
+from app.custody.chain import Link
+from app.custody.state import EventRef
+from app.custody.walk import Step
+from app.ledger.tiles import TileNodes
+from app.ledger.tree import inclusion_path
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The answer to one recorded event."""
+
+    ledger: str
+    event: str
+    event_id: str
+    index: int
+    leaf_hash: str
+    result: str
+    code: str
+    received_ms: int
+    links: tuple[Link, ...]
+    detail: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    outcome: str | None = None
+    outcome_index: int | None = None
+    checkpoint: str | None = None
+    tree_size: int | None = None
+    proof: tuple[str, ...] = ()
+    replayed: bool = False
+
+    @classmethod
+    def of_step(cls, origin: str, step: Step) -> "Receipt":
+        """Make the receipt of an event that was just recorded."""
+        ref, judgement = step.ref, step.judgement
+        return cls(
+            origin, ref.hash, ref.event_id, ref.leaf_index, step.leaf.hash, judgement.result, judgement.code, ref.received_ms,
+            step.leaf.links, judgement.detail, judgement.facts,
+        )  # fmt: skip
+
+    @classmethod
+    def of_record(
+        cls, origin: str, ref: EventRef, leaf_hash: str, links: tuple[Link, ...], problem: dict[str, Any]
+    ) -> "Receipt":
+        """Make the receipt of an event recorded before."""
+        return cls(
+            origin, ref.hash, ref.event_id, ref.leaf_index, leaf_hash, ref.result, ref.code, ref.received_ms, links,
+            str(problem.get("detail", "")), dict(problem.get("facts") or {}), ref.outcome, ref.outcome_index, replayed=True,
+        )  # fmt: skip
+
+    def proven(self, nodes: TileNodes, tree_size: int, note: bytes) -> "Receipt":
+        """Add the inclusion proof under a signed checkpoint of a size beyond the index."""
+        path = inclusion_path(self.index, tree_size, nodes.node)
+        proof = tuple(map(b64url_encode, path))
+        return replace(self, tree_size=tree_size, proof=proof, checkpoint=note.decode("utf-8"))
+
+    @property
+    def state(self) -> str:
+        """`included` with a proof, `accepted` without."""
+        return "included" if self.checkpoint is not None else "accepted"
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """Return the receipt as members of an answer."""
+        value: dict[str, Any] = {
+            "state": self.state, "ledger": self.ledger, "event": self.event, "event_id": self.event_id, "index": self.index,
+            "leaf_hash": self.leaf_hash, "result": self.result, "code": self.code, "received_at": rfc3339_ms(self.received_ms),
+            "links": [link.as_json() for link in self.links],
+        }  # fmt: skip
+        if self.detail:
+            value["detail"] = self.detail
+        if self.facts:
+            value["facts"] = self.facts
+        if self.outcome is not None:
+            value["outcome"], value["outcome_index"] = self.outcome, self.outcome_index
+        if self.checkpoint is not None:
+            value["proof"] = {"tree_size": self.tree_size, "path": list(self.proof), "checkpoint": self.checkpoint}
+        return value

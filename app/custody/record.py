@@ -1,0 +1,454 @@
+"""Record signed events: the use case behind `POST /v1/events`, and the only writer of the ledger.
+
+A scan's walk, whole (design section 2). One group of events shares one transaction and one commit; each
+stands alone in it.
+
+1. `prove` (outside the lock): bytes → envelope → proven event; malformed and unproven are not recorded.
+2. Open the write transaction and lock the ledger's head: from here nobody else writes this ledger.
+3. Load the facts of the whole group (`loading`).
+4. Per event (`walk`): known already? its receipt again. Else judge, chain, build the leaf.
+5. Outcomes that became due: a `verdict` leaf of the service each.
+6. Store bytes, records and leaves in bulk; append to the tree; sign the checkpoint.
+7. Commit. Sync the high-water mark. Publish the checkpoint. Only then answer.
+
+What a crash leaves behind: before 7 nothing; after the commit everything, and whoever did not get an answer
+sends the same event again and gets the same receipt.
+"""
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import structlog
+
+from app.canon import JsonValue, b64url_decode, b64url_encode, jcs, sha256
+from app.clock import rfc3339_ms
+from app.config import Settings
+from app.custody import _store
+from app.custody.chain import Link
+from app.custody.events import ZERO_HASH, Event, parse_event
+from app.custody.loading import Loader
+from app.custody.private import PrivateContent
+from app.custody.receipts import Receipt
+from app.custody.serverkeys import ServerKeys
+from app.custody.state import Discrepancy, EventRef, Facts, Handover, Meta, Tally, Waiting
+from app.custody.walk import Step, Walk
+from app.db import Database, Session, WriteSession
+from app.errors import BusyError, MalformedError, ServiceError, TamperError, UnprovenError
+from app.ids import new_event_id
+from app.keys import records as key_records
+from app.keys.signing import sign_jws
+from app.keys.state import Device, Key
+from app.keys.verify import Jws, PublicKey, parse_jws, prove
+from app.ledger.append import Appended, Head, Reader, append, read_head
+from app.ledger.highwater import HighWater
+from app.units import records as unit_records
+from app.units.documents import Plan, Policy
+
+log = structlog.get_logger(__name__)
+Answer = Receipt | ServiceError
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenEvent:
+    """An event whose every signature verifies under the key its header names; not yet judged.
+
+    `value` is the JWS object as received; `private` what travels beside it; `received_ms` the server's time.
+    """
+
+    event: Event
+    value: JsonValue
+    received_ms: int
+    private: tuple[PrivateContent, ...] = ()
+    documents: dict[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Group:
+    """One group in the making: answers by position, and what the transaction will store."""
+
+    answers: list[Answer | None]
+    steps: list[Step] = field(default_factory=list)
+    values: list[JsonValue] = field(default_factory=list)
+    replays: list[tuple[int, EventRef]] = field(default_factory=list)
+    places: dict[int, int] = field(default_factory=dict)
+    private: list[tuple[int, str, str, bytes, bytes]] = field(default_factory=list)
+
+
+class Recorder:
+    """The writer of one ledger in this process."""
+
+    def __init__(self, db: Database, settings: Settings, keys: ServerKeys, high_water: HighWater) -> None:
+        """Take the ledger named in the settings (or the only one).
+
+        Raises:
+            MissingError: There is no such ledger.
+            TamperError: The tree is smaller than what was signed before; see `app.ledger.highwater`.
+        """
+        self.db = db
+        self.settings = settings
+        self._keys = keys
+        self._high_water = high_water
+        with db.read() as session:
+            head = read_head(session, settings.ledger)
+            self.reader = Reader(head.ledger_id)
+            self._refuse_rollback(session, head)
+            last = self.reader.last_checkpoint(session)
+        self.ledger_id, self.name, self.origin = head.ledger_id, head.name, head.origin
+        self.published: tuple[int, bytes] = (last[0], last[1]) if last else (0, b"")
+        self._known_keys: dict[str, PublicKey] = {}
+
+    def _refuse_rollback(self, session: Session, head: Head) -> None:
+        mark = self._high_water.size
+        root = self.reader.nodes(session).root(mark) if 0 < mark <= head.size else None
+        self._high_water.refuse_rollback(head.size, root)
+        if head.size:
+            self._high_water.advance(head.size, head.root)
+
+    # -- before the lock -----------------------------------------------------------------------------
+
+    def prove(self, value: JsonValue, received_ms: int, *, offered: dict[str, PublicKey] | None = None) -> ProvenEvent:
+        """Turn a parsed body into a proven event, or raise; nothing is recorded of what fails here.
+
+        Args:
+            value: The JWS object, or `{"event": JWS, "private": {...}}`.
+            received_ms: The server's time, UTC milliseconds.
+            offered: Keys that earlier events of the same batch enrol; they count if those are accepted.
+
+        Raises:
+            MalformedError: Shape, payload or private contents are wrong; `wrong_ledger` for another origin.
+            UnprovenError: A signature does not verify, or its key is not enrolled here (`unknown_key`).
+            TooLargeError: The payload exceeds 16 KiB.
+        """
+        jws_value, private_value = _split_body(value)
+        jws = parse_jws(jws_value)
+        event = parse_event(jws.payload)
+        if event.body.ledger != self.origin:
+            raise MalformedError("That event is for another ledger.", code="wrong_ledger", ledger=self.origin)
+        _check_signature_set(event, jws)
+        prove(jws, lambda kid: self._public_key(kid, offered or {}))
+        return ProvenEvent(event, jws_value, received_ms, PrivateContent.parse_all(private_value, event.body.private))
+
+    def _public_key(self, kid: str, offered: dict[str, PublicKey]) -> PublicKey | None:
+        known = self._known_keys.get(kid) or offered.get(kid)
+        if known is not None:
+            return known
+        with self.db.read() as session:
+            found = key_records.keys_by_kid(session, self.ledger_id, [kid])
+        if not found:
+            return None
+        self._known_keys[kid] = key_records.public_key(found[0])
+        return self._known_keys[kid]
+
+    # -- under the lock ------------------------------------------------------------------------------
+
+    def record(self, proven: Sequence[ProvenEvent], *, proofs: bool = True) -> list[Answer]:
+        """Record a group and return one answer each, in order, after the commit.
+
+        Args:
+            proven: Proven events, judged in this order.
+            proofs: Put an inclusion proof and the checkpoint into each receipt.
+
+        Raises:
+            BusyError: The database could not be locked; nothing was recorded.
+        """
+        group = Group([None] * len(proven))
+        with self.db.write() as session:
+            head = read_head(session, self.name, lock=True)
+            walk = self._walk(session, head, proven)
+            for position, item in enumerate(proven):
+                self._take(walk, group, position, item)
+            appended = self._store(session, head, walk, group)
+        self._publish(appended)
+        self._answer(group, appended, proofs=proofs)
+        return [answer if answer is not None else BusyError("Send it again.") for answer in group.answers]
+
+    def _walk(self, session: WriteSession, head: Head, proven: Sequence[ProvenEvent]) -> Walk:
+        loader = Loader(session, head.ledger_id, lambda indexes: self._payloads(session, indexes))
+        documents = {name: data for item in proven for name, data in item.documents.items()}
+        events = [item.event for item in proven]
+        loader.load(events, documents, (self._keys.service.kid,))
+        seen = self._seen(session, head, [*events, *loader.bodies.values()])
+        walk = Walk(loader.facts, head.size, seen, self._documents(session))
+        walk.bodies.update(loader.bodies)
+        return walk
+
+    def _payloads(self, session: Session, indexes: list[int]) -> dict[int, bytes]:
+        return {index: payload_of(leaf) for index, leaf in self.reader.leaves_at(session, indexes).items()}
+
+    def _seen(self, session: Session, head: Head, events: Iterable[Event]) -> Any:
+        sizes = {event.body.checkpoint.size for event in events} | {head.size}
+        roots = self.reader.roots_at(session, sorted(sizes), head.size)
+        times = _store.times(session, self.ledger_id, [size - 1 for size in roots if size])
+
+        def seen(size: int) -> tuple[str | None, int]:
+            known = roots.get(size)
+            return (b64url_encode(known[0]), times.get(size - 1, 0)) if known is not None else (None, 0)
+
+        return seen
+
+    def _documents(self, session: Session) -> Any:
+        def parse(content_hash: str) -> Policy | Plan | None:
+            data = unit_records.read_document(session, self.ledger_id, content_hash)
+            try:
+                return unit_records.parsed(data) if data is not None else None
+            except ServiceError:
+                return None
+
+        cache: dict[str, Policy | Plan | None] = {}
+
+        def cached(content_hash: str) -> Policy | Plan | None:
+            if cache.get(content_hash) is None:
+                cache[content_hash] = parse(content_hash)
+            return cache[content_hash]
+
+        return cached
+
+    def _take(self, walk: Walk, group: Group, position: int, item: ProvenEvent) -> None:
+        """Take one event, or note why it is not taken; it never takes its group along."""
+        known: EventRef | None = walk.facts.kinds[EventRef].get(item.event.hash)
+        if known is not None:
+            group.replays.append((position, known))
+            return
+        try:
+            self._need_keys(walk.facts, item.event)
+            step = walk.take(item.event, item.value, item.received_ms)
+        except ServiceError as error:
+            group.answers[position] = error
+            return
+        except RuntimeError:
+            log.exception("event_failed", event=item.event.hash)
+            group.answers[position] = TamperError(
+                "The event could not be judged; nothing of it was recorded.", code="internal"
+            )
+            return
+        group.places[len(group.steps)] = position
+        group.steps.append(step)
+        group.values.append(item.value)
+        group.private.extend((self.ledger_id, step.event.hash, p.name, p.salt, p.body) for p in item.private)
+        self._settle(walk, group, item.received_ms)
+
+    def _need_keys(self, facts: Facts, event: Event) -> None:
+        """Refuse to record an event whose offered key was not enrolled after all."""
+        if event.type.name == "ledger.genesis":
+            return
+        for kid in event.body.signers:
+            if facts.get(Key, kid) is None:
+                self._known_keys.pop(kid, None)
+                raise UnprovenError("A signer's key is not enrolled on this ledger.", code="unknown_key", kid=kid)
+
+    def _settle(self, walk: Walk, group: Group, received_ms: int) -> None:
+        """Write the verdict of every event whose outcome became due."""
+        while walk.ready:
+            target = walk.ready.pop(0)
+            ref: EventRef = walk.facts.get(EventRef, target)
+            if ref.outcome is not None:
+                continue
+            via = group.steps[-1].event if ref.result == "held" else None
+            found = walk.outcome(target, received_ms, via=via)
+            self._verdict(walk, group, target, (found.result, found.code), received_ms, via)
+
+    def _verdict(
+        self, walk: Walk, group: Group, target: str, told: tuple[str, str], received_ms: int, via: Event | None
+    ) -> None:
+        event, value = self._service_event(walk, target, told, received_ms, via)
+        group.steps.append(walk.take(event, value, received_ms))
+        group.values.append(value)
+
+    def _service_event(
+        self, walk: Walk, target: str, told: tuple[str, str], received_ms: int, via: Event | None
+    ) -> tuple[Event, JsonValue]:
+        key, body = self._keys.service, walk.bodies[target].body
+        device: Device | None = walk.facts.get(Device, key.kid)
+        payload: JsonValue = {
+            "v": 1, "event_id": new_event_id(received_ms, secrets.token_bytes(10)), "type": "verdict", "ledger": self.origin,
+            "election": body.election, "place": body.place, "author": key.kid, "signers": {key.kid: "witness"},
+            "units": list(body.units), "after": [target, *([via.hash] if via else [])], "at": rfc3339_ms(received_ms),
+            "checkpoint": {"size": 0, "root": b64url_encode(sha256(b""))},
+            "device": {"seq": device.seq + 1 if device else 1, "prev": device.hash if device else ZERO_HASH},
+            "details": {"event": target, "result": told[0], "code": told[1]}, "private": {},
+        }  # fmt: skip
+        data = jcs(payload, check=False)
+        return parse_event(data), sign_jws(data, [key])
+
+    def sweep(self, now_ms: int) -> int:
+        """Do the clock's work: cancels that fall due, overdue goods, events that wait too long.
+
+        Returns:
+            How many verdicts were written.
+        """
+        with self.db.read() as session:
+            waiting = _store.due_waiting(
+                session, self.ledger_id, now_ms, now_ms - self.settings.pending_alarm_hours * HOUR_MS
+            )
+            late = _store.overdue_handovers(session, self.ledger_id, now_ms)
+        targets = [
+            (w.hash, "") if w.due_ms is not None and w.due_ms <= now_ms else (w.hash, "pending_overdue")
+            for w in waiting
+        ]
+        targets += [(release, "overdue") for release in late]
+        return sum(self._sweep_one(target, code, now_ms) for target, code in targets)
+
+    def _sweep_one(self, target: str, code: str, now_ms: int) -> int:
+        group = Group([])
+        with self.db.write() as session:
+            head = read_head(session, self.name, lock=True)
+            ref = next(iter(_store.refs(session, self.ledger_id, "hash", [target])))
+            event = parse_event(self._payloads(session, [ref.leaf_index])[ref.leaf_index])
+            walk = self._walk(session, head, [ProvenEvent(event, None, now_ms)])
+            walk.bodies[target] = event
+            told = ("pending" if code == "pending_overdue" else "accepted", code)
+            if not code:
+                found = walk.outcome(target, now_ms)
+                told = (found.result, found.code)
+            self._verdict(walk, group, target, told, now_ms, None)
+            self._settle(walk, group, now_ms)
+            appended = self._store(session, head, walk, group)
+        self._publish(appended)
+        return len(group.steps)
+
+    # -- storing -------------------------------------------------------------------------------------
+
+    def _store(self, session: WriteSession, head: Head, walk: Walk, group: Group) -> Appended | None:
+        """Store everything of the group in bulk and append its leaves; nothing when nothing is new."""
+        if not group.steps:
+            return None
+        dirty, ledger_id = walk.facts.dirty, self.ledger_id
+        self._store_events(session, walk, group)
+        key_records.store(session, ledger_id, dirty[Key].values(), dirty[Device].values())
+        for kind in unit_records.KINDS:
+            unit_records.store(session, ledger_id, kind, dirty[kind].values())
+        _store.METAS.store(session, ledger_id, dirty[Meta].values())
+        _store.HANDOVERS.store(session, ledger_id, dirty[Handover].values())
+        _store.WAITINGS.store(session, ledger_id, dirty[Waiting].values())
+        _store.DISCREPANCIES.store(session, ledger_id, dirty[Discrepancy].values())
+        _store.TALLIES.insert(session, ledger_id, dirty[Tally].values())
+        _store.insert_private(session, group.private)
+        self._index_places(session, walk, group)
+        leaves = [step.leaf.data for step in group.steps]
+        return append(session, head, leaves, self._keys.ledger, group.steps[-1].ref.received_ms)
+
+    def _store_events(self, session: WriteSession, walk: Walk, group: Group) -> None:
+        refs = [walk.facts.get(EventRef, step.event.hash) for step in group.steps]
+        problems = [_problem(step) for step in group.steps]
+        _store.insert_events(session, self.ledger_id, zip(refs, problems, strict=True))
+        decided = [
+            r
+            for r in walk.facts.dirty[EventRef].values()
+            if r.outcome_index is not None or r.retracted_index is not None
+        ]
+        _store.put_outcomes(session, self.ledger_id, decided)
+        rows: list[tuple[int, str, int, int | None, str | None]] = []
+        for step in group.steps:
+            links = {link.unit: link for link in step.leaf.links}
+            for unit in step.subjects:
+                link = links.get(unit)
+                rows.append(
+                    (self.ledger_id, unit, step.leaf.index, link.seq if link else None, link.prev if link else None)
+                )
+        _store.insert_event_units(session, rows)
+
+    def _index_places(self, session: WriteSession, walk: Walk, group: Group) -> None:
+        """Keep the index over places in step with the policy in force."""
+        if any(
+            step.event.type.name == "policy.publish" and step.judgement.result == "accepted" for step in group.steps
+        ):
+            meta = walk.facts.meta
+            policy = self._documents(session)(meta.policy) if meta and meta.policy else None
+            if isinstance(policy, Policy):
+                unit_records.index_places(session, self.ledger_id, policy)
+
+    # -- after the commit ----------------------------------------------------------------------------
+
+    def _publish(self, appended: Appended | None) -> None:
+        """Remember the larger tree outside the database, then show its checkpoint."""
+        if appended is not None:
+            self._high_water.advance(appended.head.size, appended.head.root)
+            self.published = (appended.head.size, appended.note)
+
+    def _answer(self, group: Group, appended: Appended | None, *, proofs: bool) -> None:
+        if appended is not None:
+            nodes = None
+            for number, step in enumerate(group.steps):
+                position = group.places.get(number)
+                if position is None:
+                    continue
+                receipt = Receipt.of_step(self.origin, step)
+                if proofs:
+                    nodes = nodes or self._nodes(appended)
+                    receipt = receipt.proven(nodes, appended.head.size, appended.note)
+                group.answers[position] = receipt
+        for position, known in group.replays:
+            group.answers[position] = self.receipt(known)
+
+    def _nodes(self, appended: Appended) -> Any:
+        def read(level: int, n: int) -> bytes:
+            if (level, n) in appended.tiles:
+                return appended.tiles[(level, n)]
+            with self.db.read() as session:
+                return self.reader.tile(session, level, n)
+
+        return self.reader.nodes_from(read)
+
+    def receipt(self, ref: EventRef) -> Receipt:
+        """Return the receipt of a recorded event: the same as when it was first answered."""
+        with self.db.read() as session:
+            return receipt_of(session, self.reader, self.origin, ref)
+
+
+def receipt_of(session: Session, reader: Reader, origin: str, ref: EventRef) -> Receipt:
+    """Rebuild the receipt of a recorded event under the first checkpoint that contains it."""
+    fresh = next(iter(_store.refs(session, reader.ledger_id, "hash", [ref.hash])), ref)
+    rows = reader.leaves(session, fresh.leaf_index, fresh.leaf_index + 1)
+    links = tuple(Link(*row) for row in _store.links_of(session, reader.ledger_id, fresh.leaf_index))
+    problem = _store.problem_of(session, reader.ledger_id, fresh.hash)
+    receipt = Receipt.of_record(origin, fresh, b64url_encode(rows[0][2]), links, problem)
+    checkpoint = reader.checkpoint_from(session, fresh.leaf_index + 1)
+    return receipt.proven(reader.nodes(session), checkpoint[0], checkpoint[1]) if checkpoint else receipt
+
+
+def payload_of(leaf: bytes) -> bytes:
+    """Return the payload bytes of the event inside a leaf that this service built."""
+    return b64url_decode(orjson.loads(leaf)["event"]["payload"])
+
+
+def _problem(step: Step) -> dict[str, object] | None:
+    judgement = step.judgement
+    if judgement.result == "accepted" and not judgement.detail:
+        return None
+    return {"detail": judgement.detail, "facts": judgement.facts}
+
+
+def _split_body(value: JsonValue) -> tuple[JsonValue, JsonValue]:
+    if isinstance(value, dict) and "event" in value:
+        if not set(value) <= {"event", "private"}:
+            raise MalformedError("Beside `event` only `private` may travel.", code="body_shape")
+        return value["event"], value.get("private")
+    return value, None
+
+
+def _check_signature_set(event: Event, jws: Jws) -> None:
+    signed = [signature.kid for signature in jws.signatures]
+    if len(signed) != len(event.body.signers) or set(signed) != set(event.body.signers):
+        raise MalformedError(
+            "The envelope's signatures are not exactly those that the event names.",
+            code="signature_set",
+            missing=sorted(set(event.body.signers) - set(signed)),
+            unexpected=sorted(set(signed) - set(event.body.signers)),
+        )
+
+
+def offered_keys(events: Iterable[Event]) -> dict[str, PublicKey]:
+    """Return the keys that these events would bring in, for proving what comes with them in one batch.
+
+    They count for signatures only: whether they are enrolled is judged under the lock.
+    """
+    jwks = [event.details.jwk for event in events if event.type.name == "key.enrol"]
+    for event in events:
+        if event.type.name == "ledger.genesis":
+            jwks += [named.jwk for named in (*event.details.administrators, *event.details.agencies)]
+    keys = [PublicKey.from_jwk(jwk.model_dump(exclude_none=True)) for jwk in jwks]
+    return {key.kid: key for key in keys}

@@ -1,0 +1,211 @@
+"""The walk without I/O: events in, leaves and new facts out (pure).
+
+Intake gives it the facts of one group and the events as they come; replay gives it everything and the events
+as the ledger holds them, and compares the leaves byte for byte. So the text that let an event in and the text
+that proves it later are one (design section 2).
+
+A pending event is judged again when what it waits for has come, a held one when it was decided; the outcome
+is a `verdict` leaf of the service. `ready` names the events whose outcome is due.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from app.canon import JsonValue
+from app.custody.chain import Leaf, Link, build_leaf
+from app.custody.details import Verdict
+from app.custody.events import Event
+from app.custody.rules.case import RULES_VERSION, Case, Context, Judgement
+from app.custody.rules.clockwork import CLOCK_RULES
+from app.custody.rules.judge import judge
+from app.custody.state import EventRef, Facts, Handover, Waiting
+from app.keys.state import Key
+from app.units.documents import Plan, Policy
+from app.units.state import Unit
+
+Seen = Callable[[int], tuple[str | None, int]]
+ParseDocument = Callable[[str], Policy | Plan | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What became of one event: its leaf, the verdict, and every unit that it names or moves."""
+
+    event: Event
+    leaf: Leaf
+    judgement: Judgement
+    subjects: tuple[str, ...]
+    ref: EventRef
+
+
+class Walk:
+    """Judges, chains and remembers, one event after the other."""
+
+    def __init__(self, facts: Facts, size: int, seen: Seen, parse_document: ParseDocument) -> None:
+        """Start at a tree size.
+
+        Args:
+            facts: What is known; new records are put there.
+            size: The index of the next leaf.
+            seen: Gives (root as base64url, received_ms of the last leaf) for a tree size, None for no such tree.
+            parse_document: Gives a published document by hash, or None.
+        """
+        self.facts = facts
+        self.size = size
+        self.ready: list[str] = []
+        self.bodies: dict[str, Event] = {}
+        self._seen = seen
+        self._parse_document = parse_document
+
+    def take(self, event: Event, jws: JsonValue, received_ms: int) -> Step:
+        """Judge a proven event, build its leaf, and put everything that follows.
+
+        The facts change only after the leaf stands: an event that fails here leaves no trace.
+
+        Raises:
+            TooLargeError: The leaf would be too large.
+        """
+        context = self._context(event, received_ms)
+        judgement = self._judge(event, context)
+        links = tuple(self._link(unit, judgement) for unit in judgement.links)
+        policy = self.facts.meta.policy if self.facts.meta else None
+        verdict: dict[str, JsonValue] = {
+            "result": judgement.result, "code": judgement.code, "rules": RULES_VERSION, "policy": policy or "",
+        }  # fmt: skip
+        leaf = build_leaf(self.size, jws, verdict, links, received_ms)
+        step = Step(
+            event, leaf, judgement, self._subjects(event, links), self._reference(event, judgement, received_ms)
+        )
+        self._keep(step)
+        return step
+
+    def _judge(self, event: Event, context: Context) -> Judgement:
+        if event.type.name != "verdict":
+            return judge(event, self.facts, context)
+        return self._judge_verdict(event, context)
+
+    def _context(self, event: Event, received_ms: int) -> Context:
+        meta = self.facts.meta
+        policy = self._parse_document(meta.policy) if meta and meta.policy else None
+        plans = {name: self._parse_document(content) for name, content in meta.plans} if meta else {}
+        root, seen_ms = self._seen(event.body.checkpoint.size)
+        return Context(
+            index=self.size, received_ms=received_ms, seen_root=root, seen_ms=seen_ms,
+            policy=policy if isinstance(policy, Policy) else None,
+            plans={name: plan for name, plan in plans.items() if isinstance(plan, Plan)},
+            parse_document=self._parse_document,
+        )  # fmt: skip
+
+    def _link(self, unit: str, judgement: Judgement) -> Link:
+        fresh = next((r for r in reversed(judgement.records) if isinstance(r, Unit) and r.unit == unit), None)
+        record: Unit = fresh or self.facts.get(Unit, unit)
+        return Link(unit, record.seq + 1, record.head)
+
+    def _subjects(self, event: Event, links: tuple[Link, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([*(link.unit for link in links), *event.body.units]))
+
+    def _reference(self, event: Event, judgement: Judgement, received_ms: int) -> EventRef:
+        known: Key | None = self.facts.get(Key, event.body.author)
+        first = self.facts.ids.get((event.body.author, event.body.event_id))
+        return EventRef(
+            hash=event.hash, leaf_index=self.size, event_id=event.body.event_id, author=event.body.author,
+            officer=known.officer if known else "", agency=known.agency if known else "", type=event.type.name,
+            election=event.body.election, place=event.body.place, at_ms=event.at_ms, received_ms=received_ms,
+            result=judgement.result, code=judgement.code, twin=0 if first is None else self.size,
+        )  # fmt: skip
+
+    def _keep(self, step: Step) -> None:
+        for record in step.judgement.records:
+            self.facts.put(record)
+        for link in step.leaf.links:
+            unit: Unit = self.facts.get(Unit, link.unit)
+            self.facts.put(replace(unit, seq=link.seq, head=step.leaf.hash))
+        self.facts.put(self._with_author(step))
+        self.bodies[step.event.hash] = step.event
+        self.size += 1
+        judgement = step.judgement
+        if judgement.result == "pending":
+            self.facts.put(Waiting(
+                step.event.hash, judgement.awaited, judgement.due_ms, step.ref.received_ms, step.leaf.index,
+            ))  # fmt: skip
+            if judgement.due_ms is not None:
+                self._note_cancel(step.event)
+        self._wake(step)
+
+    def _with_author(self, step: Step) -> EventRef:
+        """Name the author of a genesis, whose key exists only once the genesis stands."""
+        if step.ref.agency:
+            return step.ref
+        key: Key | None = self.facts.get(Key, step.event.body.author)
+        return replace(step.ref, officer=key.officer, agency=key.agency) if key else step.ref
+
+    def _note_cancel(self, event: Event) -> None:
+        handover: Handover | None = self.facts.get(Handover, event.details.release)
+        if handover is not None:
+            self.facts.put(replace(handover, cancel=event.hash))
+
+    # -- outcomes ------------------------------------------------------------------------------------
+
+    def _wake(self, step: Step) -> None:
+        """Find the events whose outcome this one brings about."""
+        event = step.event
+        if event.type.name == "decision" and step.judgement.result == "accepted":
+            self.ready.append(event.details.event)
+        for waiting in self.facts.waiting_on(event.hash):
+            again = self.outcome(waiting.hash, step.ref.received_ms, via=event)
+            if again.result == "pending":
+                self.facts.put(replace(waiting, awaited=again.awaited, due_ms=again.due_ms))
+            else:
+                self.ready.append(waiting.hash)
+        if event.type.name == "verdict":
+            for waiting in self.facts.waiting_on(event.details.event):
+                self.ready.append(waiting.hash)
+
+    def outcome(self, target_hash: str, received_ms: int, *, via: Event | None = None, code: str = "") -> Judgement:
+        """Judge an event again whose moment has come, as of now; nothing is put.
+
+        Args:
+            target_hash: A pending or held event whose body is among `bodies`.
+            received_ms: The server's time, UTC milliseconds.
+            via: The decision that lets a held event in.
+            code: `overdue` or `pending_overdue` for what the clock has to say instead.
+        """
+        target = self.bodies[target_hash]
+        ref: EventRef = self.facts.get(EventRef, target_hash)
+        context = replace(self._context(target, received_ms), origin_index=ref.leaf_index)
+        if code in CLOCK_RULES:
+            return self._by_the_clock(target, context, code)
+        if ref.result == "held":
+            if via is None or via.type.name != "decision" or via.details.result == "refuse":
+                return Judgement("refused", "decision")
+            return judge(target, self.facts, replace(context, decided=True))
+        waiting: Waiting = self.facts.get(Waiting, target_hash)
+        due = waiting.awaited is None and waiting.due_ms is not None and received_ms >= waiting.due_ms
+        return judge(target, self.facts, replace(context, due=due))
+
+    def _by_the_clock(self, target: Event, context: Context, code: str) -> Judgement:
+        case = Case(target, self.facts, context)
+        CLOCK_RULES[code](case)
+        return case.accepted(code)
+
+    def _judge_verdict(self, event: Event, context: Context) -> Judgement:
+        """Judge the service's verdict: the outcome it tells must be the one that the rules give."""
+        own = judge(event, self.facts, context)
+        if own.result != "accepted":
+            return own
+        told: Verdict = event.details
+        ref: EventRef = self.facts.get(EventRef, told.event)
+        via = self.bodies.get(event.body.after[-1]) if ref.result == "held" and event.body.after else None
+        found = self.outcome(told.event, context.received_ms, via=via, code=told.code)
+        clock = told.code in CLOCK_RULES
+        if not clock and (found.result, found.code) != (told.result, told.code):
+            return replace(own, result="refused", code="verdict_mismatch", links=[], records=own.records)
+        found.records.extend(own.records)
+        if not clock:
+            found.records.append(replace(ref, outcome=found.result, outcome_index=context.index))
+            waiting: Waiting | None = self.facts.get(Waiting, told.event)
+            if waiting is not None:
+                found.records.append(replace(waiting, done_index=context.index))
+        return replace(
+            found, result="accepted", code=found.code if clock else "", detail="", facts={}, awaited=None, due_ms=None
+        )
