@@ -16,12 +16,13 @@ Pool exhaustion and "database is locked" become `BusyError` here and nowhere els
 """
 
 import dataclasses
-import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any, Generic, NewType, TypeVar, cast
 
+import orjson
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -92,12 +93,16 @@ class JsonText(TypeDecorator[object]):
 
 def encode_json(value: object) -> str:
     """Write a JSON value compactly with sorted names."""
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def decode_json(text: str) -> object:
-    """Read JSON that `encode_json` wrote; arrays become tuples, at every depth."""
-    return _frozen(json.loads(text))
+    """Read JSON that `encode_json` wrote; arrays become tuples, at every depth.
+
+    Raises:
+        ValueError: The text is not JSON: somebody else wrote it.
+    """
+    return _frozen(orjson.loads(text))
 
 
 def _frozen(value: object) -> object:
@@ -131,9 +136,8 @@ class Database:
         A crash before the commit returns leaves nothing; after it, everything. A failed commit is raised,
         never retried: the caller does not know, and the client repeats the event under the same id.
         """
-        with self._serialised(), _busy_as_error(), self.write_engine.connect() as connection:
-            with connection.begin():
-                yield WriteSession(connection)
+        with self._serialised(), _busy_as_error(), self.write_engine.connect() as connection, connection.begin():
+            yield WriteSession(connection)
 
     @contextmanager
     def read(self) -> Iterator[ReadSession]:
@@ -289,7 +293,8 @@ class RecordTable(Generic[R]):
         self.names = [field.name for field in dataclasses.fields(cast("Any", record))]
         self._json = frozenset(n for n in self.names if isinstance(table.c[n].type, JsonText))
         self._select = ", ".join(self.names)
-        self._fast = tuple((name, name in self._json) for name in self.names)
+        self._values = attrgetter(*self.names)
+        self._json_places = [1 + place for place, name in enumerate(self.names) if name in self._json]
 
     def fetch(
         self, session: Session, ledger_id: int, keys: Iterable[object], *, by: str | None = None, lock: bool = False
@@ -317,10 +322,13 @@ class RecordTable(Generic[R]):
                 f"SELECT {self._select} FROM {name} WHERE ledger_id = ? AND {column} IN "
                 f"(SELECT value FROM json_each(?)) ORDER BY {self.key}"
             )
-            rows = session.exec_driver_sql(sql, (ledger_id, json.dumps(part)))
+            rows = session.exec_driver_sql(sql, (ledger_id, encode_json(part)))
         else:
             tail = " FOR UPDATE" if lock else ""
-            sql = f"SELECT {self._select} FROM {name} WHERE ledger_id = %s AND {column} = ANY(%s) ORDER BY {self.key}{tail}"
+            sql = (
+                f"SELECT {self._select} FROM {name} WHERE ledger_id = %s AND {column} = ANY(%s) "
+                f"ORDER BY {self.key}{tail}"
+            )
             rows = session.exec_driver_sql(sql, (ledger_id, part))
         return [self.build(row) for row in rows]
 
@@ -333,11 +341,11 @@ class RecordTable(Generic[R]):
 
     def build(self, row: Sequence[object]) -> R:
         """Make a record of a row whose columns are the record's fields in order."""
-        values = {
-            name: decode_json(cast("str", value)) if is_json and value is not None else value
-            for (name, is_json), value in zip(self._fast, row, strict=True)
-        }
-        return self.record(**values)
+        values = list(row)
+        for place in self._json_places:
+            if values[place - 1] is not None:
+                values[place - 1] = decode_json(cast("str", values[place - 1]))
+        return self.record(*values)
 
     def store(self, session: WriteSession, ledger_id: int, records: Iterable[R]) -> None:
         """Insert the records or replace those of the same key, in one statement."""
@@ -348,15 +356,15 @@ class RecordTable(Generic[R]):
         self._put(session, ledger_id, records, replace=False)
 
     def _put(self, session: WriteSession, ledger_id: int, records: Iterable[R], *, replace: bool) -> None:
-        rows = [
-            (
-                ledger_id,
-                *(encode_json(getattr(r, name)) if is_json else getattr(r, name) for name, is_json in self._fast),
-            )
-            for r in records
-        ]
+        rows = [self._row(ledger_id, record) for record in records]
         if rows:
             session.exec_driver_sql(self._put_sql(session, replace=replace), rows)
+
+    def _row(self, ledger_id: int, record: R) -> tuple[object, ...]:
+        row = [ledger_id, *self._values(record)]
+        for place in self._json_places:
+            row[place] = encode_json(row[place])
+        return tuple(row)
 
     def _put_sql(self, session: WriteSession, *, replace: bool) -> str:
         mark = "?" if session.dialect.name == "sqlite" else "%s"

@@ -68,7 +68,10 @@ class Phone:
             election: Another election than the phone's own.
         """
         others = dict(with_ or {})
-        signers = {self.kid: capacity, **{phone.kid: as_what for phone, as_what in others.items()}}
+        signers: dict[str, JsonValue] = {
+            self.kid: capacity,
+            **{phone.kid: as_what for phone, as_what in others.items()},
+        }
         self.seq += 1
         payload = jcs({
             "v": 1, "event_id": new_event_id(at_ms, secrets.token_bytes(10)), "type": type_, "ledger": self.origin,

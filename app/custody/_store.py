@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from app.db import RecordTable, Session, WriteSession, bulk_insert, decode_json, encode_json
-from app.custody._tables import DISCREPANCY, EVENT, EVENT_UNIT, HANDOVER, META, OUTCOME, PRIVATE, TALLY, WAITING
+from app.custody._tables import DISCREPANCY, EVENT, EVENT_UNIT, HANDOVER, META, PRIVATE, TALLY, WAITING
 from app.custody.state import Discrepancy, EventRef, Handover, Meta, Tally, Waiting
+from app.db import RecordTable, Session, WriteSession, bulk_insert, decode_json, encode_json
 
 METAS = RecordTable(META, Meta, "id")
 HANDOVERS = RecordTable(HANDOVER, Handover, "release")
@@ -13,11 +13,14 @@ DISCREPANCIES = RecordTable(DISCREPANCY, Discrepancy, "id")
 TALLIES = RecordTable(TALLY, Tally, "id")
 
 EVENT_COLUMNS = (
-    "hash", "leaf_index", "event_id", "author", "officer", "agency", "type", "election", "place", "at_ms", "received_ms",
-    "result", "code", "twin",
-)  # fmt: skip
+    *("hash", "leaf_index", "event_id", "author", "officer", "agency", "type", "election", "place"),
+    *("at_ms", "received_ms", "result", "code", "twin"),
+)
 _REF = ", ".join(f"e.{name}" for name in EVENT_COLUMNS)
-_FROM = f"SELECT {_REF}, o.outcome, o.outcome_index, o.retracted_index FROM event e LEFT JOIN event_outcome o ON o.ledger_id = e.ledger_id AND o.hash = e.hash"
+_FROM = (
+    f"SELECT {_REF}, o.outcome, o.outcome_index, o.retracted_index FROM event e "
+    "LEFT JOIN event_outcome o ON o.ledger_id = e.ledger_id AND o.hash = e.hash"
+)
 
 
 def _among(session: Session, column: str, keys: Sequence[object]) -> tuple[str, object]:
@@ -45,7 +48,7 @@ def times(session: Session, ledger_id: int, indexes: Iterable[int]) -> dict[int,
     condition, value = _among(session, "leaf_index", wanted)
     mark = "?" if session.dialect.name == "sqlite" else "%s"
     sql = f"SELECT leaf_index, received_ms FROM event WHERE ledger_id = {mark} AND {condition}"
-    return {index: received for index, received in session.exec_driver_sql(sql, (ledger_id, value))}
+    return dict(session.exec_driver_sql(sql, (ledger_id, value)).tuples().all())
 
 
 def insert_events(
@@ -70,7 +73,10 @@ def problem_of(session: Session, ledger_id: int, event_hash: str) -> dict[str, o
 def links_of(session: Session, ledger_id: int, leaf_index: int) -> list[tuple[str, int, str]]:
     """Return (unit, seq, prev) of the units that a leaf links."""
     mark = "?" if session.dialect.name == "sqlite" else "%s"
-    sql = f"SELECT unit, seq, prev FROM event_unit WHERE ledger_id = {mark} AND leaf_index = {mark} AND seq IS NOT NULL ORDER BY unit"
+    sql = (
+        f"SELECT unit, seq, prev FROM event_unit WHERE ledger_id = {mark} AND leaf_index = {mark} "
+        "AND seq IS NOT NULL ORDER BY unit"
+    )
     return [(unit, seq, prev) for unit, seq, prev in session.exec_driver_sql(sql, (ledger_id, leaf_index))]
 
 
@@ -79,9 +85,10 @@ def put_outcomes(session: WriteSession, ledger_id: int, events: Iterable[EventRe
     mark = "?" if session.dialect.name == "sqlite" else "%s"
     rows = [(ledger_id, e.hash, e.outcome, e.outcome_index, e.retracted_index) for e in events]
     if rows:
+        marks = ", ".join([mark] * 5)
         session.exec_driver_sql(
-            f"INSERT INTO event_outcome (ledger_id, hash, outcome, outcome_index, retracted_index) VALUES ({mark}, {mark}, {mark}, "
-            f"{mark}, {mark}) ON CONFLICT (ledger_id, hash) DO UPDATE SET outcome = excluded.outcome, "
+            "INSERT INTO event_outcome (ledger_id, hash, outcome, outcome_index, retracted_index) "
+            f"VALUES ({marks}) ON CONFLICT (ledger_id, hash) DO UPDATE SET outcome = excluded.outcome, "
             "outcome_index = excluded.outcome_index, retracted_index = excluded.retracted_index",
             rows,
         )

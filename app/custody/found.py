@@ -43,7 +43,9 @@ def genesis_payload(
         demo: Allow injected scenario time on this ledger, for ever.
         policy_signers: How many founders sign a policy.
     """
-    signers = {PublicKey.from_jwk(named["jwk"]).kid: "approver" for named in (*founders, *agencies)}
+    signers: dict[str, JsonValue] = {
+        PublicKey.from_jwk(named["jwk"]).kid: "approver" for named in (*founders, *agencies)
+    }
     return jcs({
         "v": 1, "event_id": event_id, "type": "ledger.genesis", "ledger": keys.ledger.name, "election": "FOUNDING",
         "place": "FOUNDING", "author": author, "signers": signers, "units": [], "after": [], "at": rfc3339_ms(at_ms),

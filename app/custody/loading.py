@@ -6,7 +6,8 @@ these. The loader asks in waves, kind by kind, until nothing new is named; the n
 the depth of containment and never on the number of events or units.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from functools import cache
 from typing import Any, cast
 
 from app.canon import JsonValue
@@ -19,6 +20,7 @@ from app.keys import records as key_records
 from app.keys.state import Device, Key
 from app.keys.verify import PublicKey
 from app.units import records as unit_records
+from app.units.documents import Strict
 from app.units.state import Alias, Containment, Label, Seal, Unit
 
 Wanted = dict[type, list[str]]
@@ -136,15 +138,33 @@ def named_by(event: Event, documents: dict[str, bytes]) -> Iterator[tuple[type, 
             yield Unit, label
 
 
+@cache
+def _naming(model: Hashable) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return which members of a kind of details name units, and which name events."""
+    fields = cast("type[Strict]", model).model_fields
+    units = tuple(name for name in ("parent", "source", "target", "unit") if name in fields)
+    hashes = tuple(name for name in ("release", "target", "event") if name in fields)
+    return units, hashes
+
+
+@cache
+def _lines_of(model: Hashable) -> tuple[str, ...]:
+    """Return the members of a kind of details that are lists of lines."""
+    fields = cast("type[Strict]", model).model_fields
+    return tuple(name for name in ("lines", "seals", "exceptions") if name in fields)
+
+
 def _named_by_details(told: Any) -> Iterator[tuple[type, str]]:
-    for name in ("parent", "source", "target", "unit"):
-        value = getattr(told, name, None)
-        if isinstance(value, str) and len(value) == 17:  # noqa: PLR2004 - a unit id
+    model = cast("Hashable", type(told))
+    units, hashes = _naming(model)
+    for name in units:
+        value = getattr(told, name)
+        if isinstance(value, str) and len(value) == 17:
             yield Unit, value
             yield Label, value
-    for name in ("release", "target", "event"):
-        value = getattr(told, name, None)
-        if isinstance(value, str) and len(value) == 43:  # noqa: PLR2004 - a hash
+    for name in hashes:
+        value = getattr(told, name)
+        if isinstance(value, str) and len(value) == 43:
             yield Handover, value
             yield EventRef, value
             yield Waiting, value
@@ -154,7 +174,8 @@ def _named_by_details(told: Any) -> Iterator[tuple[type, str]]:
     if isinstance(told, d.KeyRevoke):
         yield Key, told.kid
     if isinstance(told, d.LedgerGenesis):
-        for jwk in (told.service_key, told.admission_key, *(f.jwk for f in (*told.administrators, *told.agencies))):
+        named = [told.service_key, told.admission_key, *(f.jwk for f in told.administrators)]
+        for jwk in (*named, *(agency.jwk for agency in told.agencies)):
             yield Key, _thumbprint(jwk)
 
 
@@ -166,7 +187,8 @@ def _thumbprint(jwk: d.Jwk) -> str:
 
 
 def _named_by_lines(told: Any) -> Iterator[tuple[type, str]]:
-    for line in (*getattr(told, "lines", ()), *getattr(told, "seals", ()), *getattr(told, "exceptions", ())):
+    model = cast("Hashable", type(told))
+    for line in (line for name in _lines_of(model) for line in getattr(told, name)):
         for name in ("unit", "of"):
             value = getattr(line, name, None)
             if value:

@@ -8,13 +8,12 @@ the first checkpoint that contains the leaf, and Ed25519 signatures are determin
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.canon import JsonValue, b64url_encode
+from app.canon import JsonValue
 from app.clock import rfc3339_ms
 from app.custody.chain import Link
 from app.custody.state import EventRef
 from app.custody.walk import Step
-from app.ledger.tiles import TileNodes
-from app.ledger.tree import inclusion_path
+from app.ledger.paths import Paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +43,18 @@ class Receipt:
         """Make the receipt of an event that was just recorded."""
         ref, judgement = step.ref, step.judgement
         return cls(
-            origin, ref.hash, ref.event_id, ref.leaf_index, step.leaf.hash, judgement.result, judgement.code, ref.received_ms,
-            step.leaf.links, judgement.detail, judgement.facts,
-        )  # fmt: skip
+            origin,
+            ref.hash,
+            ref.event_id,
+            ref.leaf_index,
+            step.leaf.hash,
+            judgement.result,
+            judgement.code,
+            ref.received_ms,
+            step.leaf.links,
+            judgement.detail,
+            judgement.facts,
+        )
 
     @classmethod
     def of_record(
@@ -54,15 +62,25 @@ class Receipt:
     ) -> "Receipt":
         """Make the receipt of an event recorded before."""
         return cls(
-            origin, ref.hash, ref.event_id, ref.leaf_index, leaf_hash, ref.result, ref.code, ref.received_ms, links,
-            str(problem.get("detail", "")), dict(problem.get("facts") or {}), ref.outcome, ref.outcome_index, replayed=True,
-        )  # fmt: skip
+            origin,
+            ref.hash,
+            ref.event_id,
+            ref.leaf_index,
+            leaf_hash,
+            ref.result,
+            ref.code,
+            ref.received_ms,
+            links,
+            str(problem.get("detail", "")),
+            dict(problem.get("facts") or {}),
+            ref.outcome,
+            ref.outcome_index,
+            replayed=True,
+        )
 
-    def proven(self, nodes: TileNodes, tree_size: int, note: bytes) -> "Receipt":
-        """Add the inclusion proof under a signed checkpoint of a size beyond the index."""
-        path = inclusion_path(self.index, tree_size, nodes.node)
-        proof = tuple(map(b64url_encode, path))
-        return replace(self, tree_size=tree_size, proof=proof, checkpoint=note.decode("utf-8"))
+    def proven(self, paths: Paths, note: bytes) -> "Receipt":
+        """Add the inclusion proof under the signed checkpoint of a tree that holds the leaf."""
+        return replace(self, tree_size=paths.size, proof=paths.path(self.index), checkpoint=note.decode("utf-8"))
 
     @property
     def state(self) -> str:
@@ -72,10 +90,17 @@ class Receipt:
     def as_json(self) -> dict[str, JsonValue]:
         """Return the receipt as members of an answer."""
         value: dict[str, Any] = {
-            "state": self.state, "ledger": self.ledger, "event": self.event, "event_id": self.event_id, "index": self.index,
-            "leaf_hash": self.leaf_hash, "result": self.result, "code": self.code, "received_at": rfc3339_ms(self.received_ms),
+            "state": self.state,
+            "ledger": self.ledger,
+            "event": self.event,
+            "event_id": self.event_id,
+            "index": self.index,
+            "leaf_hash": self.leaf_hash,
+            "result": self.result,
+            "code": self.code,
+            "received_at": rfc3339_ms(self.received_ms),
             "links": [link.as_json() for link in self.links],
-        }  # fmt: skip
+        }
         if self.detail:
             value["detail"] = self.detail
         if self.facts:

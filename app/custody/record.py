@@ -44,6 +44,7 @@ from app.keys.state import Device, Key
 from app.keys.verify import Jws, PublicKey, parse_jws, prove
 from app.ledger.append import Appended, Head, Reader, append, read_head
 from app.ledger.highwater import HighWater
+from app.ledger.paths import Paths
 from app.units import records as unit_records
 from app.units.documents import Plan, Policy
 
@@ -264,13 +265,22 @@ class Recorder:
         key, body = self._keys.service, walk.bodies[target].body
         device: Device | None = walk.facts.get(Device, key.kid)
         payload: JsonValue = {
-            "v": 1, "event_id": new_event_id(received_ms, secrets.token_bytes(10)), "type": "verdict", "ledger": self.origin,
-            "election": body.election, "place": body.place, "author": key.kid, "signers": {key.kid: "witness"},
-            "units": list(body.units), "after": [target, *([via.hash] if via else [])], "at": rfc3339_ms(received_ms),
+            "v": 1,
+            "event_id": new_event_id(received_ms, secrets.token_bytes(10)),
+            "type": "verdict",
+            "ledger": self.origin,
+            "election": body.election,
+            "place": body.place,
+            "author": key.kid,
+            "signers": {key.kid: "witness"},
+            "units": list(body.units),
+            "after": [target, *([via.hash] if via else [])],
+            "at": rfc3339_ms(received_ms),
             "checkpoint": {"size": 0, "root": b64url_encode(sha256(b""))},
             "device": {"seq": device.seq + 1 if device else 1, "prev": device.hash if device else ZERO_HASH},
-            "details": {"event": target, "result": told[0], "code": told[1]}, "private": {},
-        }  # fmt: skip
+            "details": {"event": target, "result": told[0], "code": told[1]},
+            "private": {},
+        }
         data = jcs(payload, check=False)
         return parse_event(data), sign_jws(data, [key])
 
@@ -371,27 +381,24 @@ class Recorder:
 
     def _answer(self, group: Group, appended: Appended | None, *, proofs: bool) -> None:
         if appended is not None:
-            nodes = None
+            paths = self._paths(appended) if proofs else None
             for number, step in enumerate(group.steps):
                 position = group.places.get(number)
                 if position is None:
                     continue
                 receipt = Receipt.of_step(self.origin, step)
-                if proofs:
-                    nodes = nodes or self._nodes(appended)
-                    receipt = receipt.proven(nodes, appended.head.size, appended.note)
-                group.answers[position] = receipt
+                group.answers[position] = receipt.proven(paths, appended.note) if paths else receipt
         for position, known in group.replays:
             group.answers[position] = self.receipt(known)
 
-    def _nodes(self, appended: Appended) -> Any:
+    def _paths(self, appended: Appended) -> Paths:
         def read(level: int, n: int) -> bytes:
             if (level, n) in appended.tiles:
                 return appended.tiles[(level, n)]
             with self.db.read() as session:
                 return self.reader.tile(session, level, n)
 
-        return self.reader.nodes_from(read)
+        return Paths(appended.head.size, self.reader.nodes_from(read).node)
 
     def receipt(self, ref: EventRef) -> Receipt:
         """Return the receipt of a recorded event: the same as when it was first answered."""
@@ -407,7 +414,9 @@ def receipt_of(session: Session, reader: Reader, origin: str, ref: EventRef) -> 
     problem = _store.problem_of(session, reader.ledger_id, fresh.hash)
     receipt = Receipt.of_record(origin, fresh, b64url_encode(rows[0][2]), links, problem)
     checkpoint = reader.checkpoint_from(session, fresh.leaf_index + 1)
-    return receipt.proven(reader.nodes(session), checkpoint[0], checkpoint[1]) if checkpoint else receipt
+    if checkpoint is None:
+        return receipt
+    return receipt.proven(Paths(checkpoint[0], reader.nodes(session).node), checkpoint[1])
 
 
 def payload_of(leaf: bytes) -> bytes:

@@ -5,7 +5,8 @@ from sqlalchemy import Column, ForeignKey, Integer, PrimaryKeyConstraint, Table,
 from app.db import Blob, Int, Str, metadata
 
 LEDGER = Table(
-    "ledger", metadata,
+    "ledger",
+    metadata,
     Column("ledger_id", Int, primary_key=True, autoincrement=False),
     Column("name", Str, nullable=False, unique=True),
     Column("origin", Str, nullable=False, unique=True),
@@ -14,30 +15,34 @@ LEDGER = Table(
     Column("edge", Blob, nullable=False),
     Column("epoch", Int, nullable=False),
     sqlite_strict=True,
-)  # fmt: skip
+)
 
 LEAF = Table(
-    "ledger_leaf", metadata,
+    "ledger_leaf",
+    metadata,
     Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
     Column("leaf_index", Int, nullable=False),
     Column("leaf_hash", Blob, nullable=False),
     Column("leaf", Blob, nullable=False),
     PrimaryKeyConstraint("ledger_id", "leaf_index"),
     sqlite_strict=True,
-)  # fmt: skip
+)
 
 TILE = Table(
-    "ledger_tile", metadata,
+    "ledger_tile",
+    metadata,
     Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
     Column("level", Integer, nullable=False),
     Column("n", Int, nullable=False),
     Column("bytes", Blob, nullable=False),
     PrimaryKeyConstraint("ledger_id", "level", "n"),
-    sqlite_strict=True, sqlite_with_rowid=False,
-)  # fmt: skip
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
 
 CHECKPOINT = Table(
-    "ledger_checkpoint", metadata,
+    "ledger_checkpoint",
+    metadata,
     Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
     Column("size", Int, nullable=False),
     Column("root", Blob, nullable=False),
@@ -45,5 +50,6 @@ CHECKPOINT = Table(
     Column("made_ms", Int, nullable=False),
     PrimaryKeyConstraint("ledger_id", "size"),
     UniqueConstraint("ledger_id", "size", "root"),
-    sqlite_strict=True, sqlite_with_rowid=False,
-)  # fmt: skip
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)

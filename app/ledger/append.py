@@ -12,6 +12,7 @@ section 10, "Verify before signing"; Yeti 2022 is why).
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from app.db import Session, WriteSession
 from app.errors import BusyError, MissingError, TamperError, UnprovenError
@@ -81,11 +82,11 @@ def read_head(session: Session, name: str = "", *, lock: bool = False) -> Head:
     row = _store.head_row(session, name or None, lock=lock)
     if row is None:
         raise MissingError("There is no such ledger here; `custody init` makes one.", code="no_ledger")
-    ledger_id, found, origin, size, root, edge_bytes, epoch = row
-    edge = Edge.from_bytes(bytes(edge_bytes))  # type: ignore[arg-type]
-    if edge.size != size or edge.root() != bytes(root):  # type: ignore[arg-type]
+    ledger_id, found, origin, size, root, edge_bytes, epoch = cast("tuple[int, str, str, int, bytes, bytes, int]", row)
+    edge = Edge.from_bytes(bytes(edge_bytes))
+    if edge.size != size or edge.root() != bytes(root):
         raise TamperError("The ledger's head row contradicts itself.")
-    return Head(int(ledger_id), str(found), str(origin), edge, bytes(root), int(epoch))  # type: ignore[call-overload, arg-type]
+    return Head(int(ledger_id), str(found), str(origin), edge, bytes(root), int(epoch))
 
 
 def append(session: WriteSession, head: Head, leaves: Sequence[bytes], key: SignerKey, made_ms: int) -> Appended:

@@ -90,8 +90,9 @@ class HighWater:
         """
         if size < self.size:
             raise TamperError(
-                f"The database has {size} leaves, but {self.size} were signed and shown. It was restored from an old "
-                "backup. Recover the missing leaves from mirrors and devices, or close this ledger; see docs/operations.md."
+                f"The database has {size} leaves, but {self.size} were signed and shown: it was restored from an old "
+                "backup. Recover the missing leaves from mirrors and devices, or close this ledger; "
+                "see docs/operations.md."
             )
         if self.size and b64url_encode(root_at) != self.root:  # type: ignore[arg-type]
             raise TamperError(

@@ -188,11 +188,10 @@ class Policy(Strict):
     @cached_property
     def signing_by_sensitivity(self) -> dict[str, SigningRule]:
         """Signing rules by sensitivity; a sensitivity without a rule needs one officer a side."""
-        default = SideRule()
         rules = {rule.sensitivity: rule for rule in self.signing}
-        return {
-            s: rules.get(s) or SigningRule(sensitivity=s, release=default, accept=default) for s in SENSITIVITY_RANK
-        }  # type: ignore[arg-type]
+        names: tuple[Sensitivity, ...] = ("accountable", "controlled", "general")
+        plain = SideRule()
+        return {n: rules.get(n) or SigningRule(sensitivity=n, release=plain, accept=plain) for n in names}
 
     def ancestry(self, place_id: str) -> Iterator[str]:
         """Yield the place itself, then each ancestor up to the root; nothing for an unknown place."""
@@ -276,12 +275,13 @@ class Plan(Strict):
     @cached_property
     def windows(self) -> dict[str, tuple[int | None, int | None]]:
         """Earliest release and latest delivery per place, UTC milliseconds."""
+        nodes: tuple[Stop | Station, ...] = (*self.stops, *self.stations)
         return {
             node.place: (
                 parse_rfc3339(node.release_from) if node.release_from else None,
                 parse_rfc3339(node.deliver_by) if node.deliver_by else None,
             )
-            for node in (*self.stops, *self.stations)
+            for node in nodes
         }
 
     def district_of(self, place_id: str, contest: str) -> str | None:
@@ -310,11 +310,12 @@ def parse_document(data: bytes) -> Policy | Plan:
     """
     value = parse_json(data, max_bytes=MAX_DOCUMENT_BYTES, max_depth=MAX_DOCUMENT_DEPTH)
     kind = value.get("kind") if isinstance(value, dict) else None
-    model = {"policy": Policy, "plan": Plan}.get(kind) if isinstance(kind, str) else None
+    models: dict[object, type[Policy | Plan]] = {"policy": Policy, "plan": Plan}
+    model = models.get(kind) if isinstance(kind, str) else None
     if model is None:
         raise MalformedError("A document is a JSON object whose `kind` is `policy` or `plan`.", code="document_shape")
     try:
-        document = model.model_validate_json(data)
+        document: Policy | Plan = model.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -363,7 +364,6 @@ def _depth(policy: Policy, place: Place, known: dict[str, int]) -> int:
 def _check_plan(plan: Plan) -> None:
     _check_unique("station", [s.place for s in plan.stations])
     _check_unique("stop", [s.place for s in plan.stops])
-    for node in (*plan.stops, *plan.stations):
-        opens, closes = plan.windows[node.place]
+    for place, (opens, closes) in plan.windows.items():
         if opens is not None and closes is not None and opens > closes:
-            raise _inconsistent(f"The window of {node.place} closes before it opens.")
+            raise _inconsistent(f"The window of {place} closes before it opens.")

@@ -5,17 +5,17 @@ Reads take rows as they stand; the ledger's head lock, which every writer takes 
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import Any
 
 from app.db import RecordTable, Session, WriteSession
 from app.units import _store
 from app.units.documents import Plan, Policy, document_hash, parse_document
 from app.units.state import Alias, Containment, Label, Seal, Unit
 
-Kind = type[Unit] | type[Label] | type[Alias] | type[Seal] | type[Containment]
-
-_TABLES: dict[type, RecordTable[object]] = {
-    Unit: _store.UNITS, Label: _store.LABELS, Alias: _store.ALIASES, Seal: _store.SEALS, Containment: _store.CONTAINMENTS,
-}  # type: ignore[dict-item]  # fmt: skip
+_TABLES: dict[type, RecordTable[Any]] = {
+    Unit: _store.UNITS, Label: _store.LABELS, Alias: _store.ALIASES, Seal: _store.SEALS,
+    Containment: _store.CONTAINMENTS,
+}  # fmt: skip
 KINDS: tuple[type, ...] = tuple(_TABLES)
 
 

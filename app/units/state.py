@@ -17,8 +17,9 @@ class Unit:
 
     `agency`, `officer`, `place` and `custody` are the unit's own as of when it was last outside a parent;
     while it is packed, those of its outermost container count. `effective` is the highest sensitivity of
-    the unit and its contents; `packed_index` is the leaf that put it in; `contents` counts direct children by their effective sensitivity.
-    `flag_since` gives the leaf index that set each flag. `agencies` are all that ever held it.
+    the unit and its contents; `packed_index` is the leaf that put it in; `contents` counts direct children
+    by their effective sensitivity. `flag_since` gives the leaf index that set each flag. `agencies` are all
+    that ever held it.
     """
 
     unit: str

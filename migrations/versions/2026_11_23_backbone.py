@@ -9,7 +9,6 @@ section 1, rule 10).
 import sqlalchemy as sa
 from alembic import op
 
-
 INT = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 STR = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 FLAG = sa.Integer().with_variant(sa.Boolean(), "postgresql")
@@ -65,7 +64,8 @@ def guard_postgresql() -> None:
             f"CREATE TRIGGER {table}_keep BEFORE {row_events} ON {table} FOR EACH ROW EXECUTE FUNCTION custody_refuse()"
         )
         op.execute(
-            f"CREATE TRIGGER {table}_whole BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION custody_refuse()"
+            f"CREATE TRIGGER {table}_whole BEFORE TRUNCATE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION custody_refuse()"
         )
         for trigger in ("keep", "whole"):
             op.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_{trigger}")

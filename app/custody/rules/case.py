@@ -11,7 +11,16 @@ from typing import Any, NoReturn
 
 from app.custody.events import Event
 from app.custody.state import (
-    Discrepancy, EventRef, Facts, Handover, Meta, Record, Result, Severity, Tally, key_of,
+    Discrepancy,
+    EventRef,
+    Facts,
+    Handover,
+    Meta,
+    Record,
+    Result,
+    Severity,
+    Tally,
+    key_of,
 )  # fmt: skip
 from app.custody.statetable import next_state
 from app.keys.state import Key

@@ -115,10 +115,18 @@ def _take_out(case: Case, parent: Unit, child: Unit) -> Unit:
         case.tally("allocated", child, -child.quantity, parent.destination)
     agencies = child.agencies if top.agency in child.agencies else (*child.agencies, top.agency)
     case.advance(
-        act, child, parent=None, packed_index=None, agency=top.agency, officer=top.officer, place=top.place, custody=top.custody,
-        since_index=case.context.index, agencies=agencies,
+        act,
+        child,
+        parent=None,
+        packed_index=None,
+        agency=top.agency,
+        officer=top.officer,
+        place=top.place,
+        custody=top.custody,
+        since_index=case.context.index,
+        agencies=agencies,
         destination=None if child.lifecycle == "allocated" and child.contest else child.destination,
-    )  # fmt: skip
+    )
     packed: Containment = case.get(Containment, f"{child.unit}:{child.packed_index}")
     case.put(replace(packed, until_index=case.context.index))
     return _reweigh(case, without_child(parent, child.effective))

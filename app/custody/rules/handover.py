@@ -41,13 +41,24 @@ def release(case: Case) -> None:
         _note_unsealed(case, unit)
         case.advance("custody.release", case.unit(unit.unit), custody="released", handover=case.event.hash)
     note_early_release(case, case.details.to_place)
-    case.put(Handover(
-        release=case.event.hash, leaf_index=case.context.index, agency=keys[0].agency,
-        officers=tuple(sorted({key.officer for key in keys})), roles=tuple(sorted({key.role for key in keys})),
-        from_place=case.body.place, to_agency=case.details.to_agency, to_place=case.details.to_place,
-        to_officer=case.details.to_officer, internal=case.details.internal, due_ms=due_ms, at_ms=case.event.at_ms,
-        sensitivity=sensitivity, units=tuple(unit.unit for unit in units),
-    ))  # fmt: skip
+    case.put(
+        Handover(
+            release=case.event.hash,
+            leaf_index=case.context.index,
+            agency=keys[0].agency,
+            officers=tuple(sorted({key.officer for key in keys})),
+            roles=tuple(sorted({key.role for key in keys})),
+            from_place=case.body.place,
+            to_agency=case.details.to_agency,
+            to_place=case.details.to_place,
+            to_officer=case.details.to_officer,
+            internal=case.details.internal,
+            due_ms=due_ms,
+            at_ms=case.event.at_ms,
+            sensitivity=sensitivity,
+            units=tuple(unit.unit for unit in units),
+        )
+    )
 
 
 def _check_receiver(case: Case) -> None:
@@ -144,10 +155,15 @@ def accept(case: Case) -> None:
         note_late(case, handover)
     for named in handover.units:
         _accept_line(case, handover, named, exceptions.get(named), keys[0])
-    case.put(replace(
-        handover, status="partial" if exceptions else "accepted", closed_index=case.context.index, closed_by=case.event.hash,
-        exceptions=tuple((line.unit, line.kind, line.reason) for line in case.details.exceptions),
-    ))  # fmt: skip
+    case.put(
+        replace(
+            handover,
+            status="partial" if exceptions else "accepted",
+            closed_index=case.context.index,
+            closed_by=case.event.hash,
+            exceptions=tuple((line.unit, line.kind, line.reason) for line in case.details.exceptions),
+        )
+    )
 
 
 def _open_handover(case: Case, release_hash: str) -> Handover:
@@ -218,10 +234,17 @@ def _accept_line(case: Case, handover: Handover, named: str, exception: Any, tak
     unit = case.get(Unit, named)
     agencies = unit.agencies if taker.agency in unit.agencies else (*unit.agencies, taker.agency)
     case.advance(
-        act, unit, custody="held", agency=taker.agency, officer=taker.officer, place=case.body.place, handover=None,
-        since_index=case.context.index, agencies=agencies,
+        act,
+        unit,
+        custody="held",
+        agency=taker.agency,
+        officer=taker.officer,
+        place=case.body.place,
+        handover=None,
+        since_index=case.context.index,
+        agencies=agencies,
         condition="damaged" if exception is not None else unit.condition,
-    )  # fmt: skip
+    )
 
 
 def _exception_line(case: Case, handover: Handover, unit: Unit, exception: Any) -> None:

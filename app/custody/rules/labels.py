@@ -143,7 +143,7 @@ def _alias(case: Case, line: AliasLine) -> None:
     unit = case.unit(line.unit)
     case.holding_side(unit)
     if case.get(Alias, line.code) is not None:
-        case.refuse("alias_exists", "That foreign code is bound to a unit already.", code=line.code)
+        case.refuse("alias_exists", "That foreign code is bound to a unit already.", alias=line.code)
     case.put(Alias(line.code, unit.unit, case.context.index))
     case.link((unit,))
 

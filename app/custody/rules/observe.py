@@ -10,6 +10,7 @@ from dataclasses import replace
 from app.custody.rules.case import Case
 from app.custody.rules.seals import judge_findings
 from app.custody.rules.windows import note_wrong_destination
+from app.custody.state import Severity
 from app.custody.statetable import next_state
 from app.units.state import Label, Unit
 
@@ -92,8 +93,8 @@ def _note_count(
     case: Case, counted: int, expected: int, *, unit: str | None, item: str | None, contest: str | None
 ) -> None:
     rule = "SHORT" if counted < expected else "OVER"
-    goods = {name: value for name, value in (("item", item), ("contest", contest)) if value}
-    case.report(rule, "tinggi" if rule == "SHORT" else "sedang", unit=unit, expected=expected, counted=counted, **goods)
+    severity: Severity = "tinggi" if rule == "SHORT" else "sedang"
+    case.report(rule, severity, unit=unit, expected=expected, counted=counted, item=item, contest=contest)
 
 
 def _compare_kit(case: Case) -> None:
@@ -109,12 +110,16 @@ def _compare_kit(case: Case) -> None:
 
 def seal_inspect(case: Case) -> None:
     """Record seals as found; anything but the bound number, intact, sets the unit apart."""
-    named = {case.find_unit(line.unit).unit for line in case.details.seals if case.find_unit(line.unit)}
     for unit in _seen(case):
-        lines = [line for line in case.details.seals if (case.find_unit(line.unit) or unit).unit == unit.unit]
-        if unit.unit in named and judge_findings(case, unit, lines, every=False):
+        lines = [line for line in case.details.seals if _names(case, line.unit, unit)]
+        if lines and judge_findings(case, unit, lines, every=False):
             fresh: Unit = case.get(Unit, unit.unit)
             case.put(replace(fresh, flag_since={"quarantine": case.context.index, **fresh.flag_since}))
+
+
+def _names(case: Case, label: str, unit: Unit) -> bool:
+    named = case.find_unit(label)
+    return named is not None and named.unit == unit.unit
 
 
 def condition(case: Case) -> None:
