@@ -1,0 +1,118 @@
+"""Read a leaf back: the strict inverse of `app.custody.chain.build_leaf` (pure).
+
+Audit and the offline verifier read leaves as strangers do: bytes that are not exactly what the service would
+have written are refused with a code of their own. Nothing is proven here; signatures, the tree and the rules
+come after.
+
+Spec: design section 7; ledger reference sections 3 and 13, steps 4 and 7.
+"""
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+from app.canon import JsonValue, b64url_decode, b64url_encode, jcs, parse_json
+from app.clock import parse_rfc3339, rfc3339_ms
+from app.custody.chain import LEAF_VERSION, MAX_LEAF_BYTES, Link
+from app.custody.events import Event, parse_event
+from app.errors import MalformedError
+from app.ids import is_unit_id
+from app.keys.verify import Jws, parse_jws
+from app.ledger.tree import leaf_hash
+
+_MEMBERS = {"v", "event", "verdict", "links", "received_at"}
+_RESULTS = {"accepted", "refused", "pending", "held"}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedVerdict:
+    """What the leaf says became of its event, under which rules version and policy."""
+
+    result: str
+    code: str
+    rules: int
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A leaf as it stands: its bytes, their hash (base64url), and every part read strictly."""
+
+    index: int
+    data: bytes
+    hash: str
+    value: JsonValue
+    jws: Jws
+    event: Event
+    verdict: RecordedVerdict
+    links: tuple[Link, ...]
+    received_ms: int
+
+
+def read_leaf(index: int, data: bytes) -> Recorded:
+    """Read leaf bytes strictly.
+
+    Args:
+        index: The leaf index, for what refers to it later.
+        data: The bytes as stored or bundled.
+
+    Raises:
+        MalformedError: `leaf_canonical` when the bytes are not their own canonical form, `leaf_version`,
+            `leaf_shape`, `signature_set`, or any code of the parsers of JSON, envelope and event.
+        TooLargeError: More than 65,535 bytes, or a payload over 16 KiB.
+    """
+    value = parse_json(data, max_bytes=MAX_LEAF_BYTES)
+    if not isinstance(value, dict):
+        _refuse("leaf_shape", "A leaf is a JSON object.")
+    if jcs(value, check=False) != data:
+        _refuse("leaf_canonical", "The leaf is not in canonical form.")
+    if value.get("v") != LEAF_VERSION or isinstance(value.get("v"), bool):
+        _refuse("leaf_version", "The leaf is of a version that this verifier does not know.")
+    if set(value) != _MEMBERS:
+        _refuse("leaf_shape", "A leaf has exactly v, event, verdict, links and received_at.")
+    jws = parse_jws(value["event"])
+    event = parse_event(jws.payload)
+    if {s.kid for s in jws.signatures} != set(event.body.signers):
+        _refuse("signature_set", "The signatures are not exactly those that the event names.")
+    return Recorded(
+        index, data, b64url_encode(leaf_hash(data)), value["event"], jws, event, _verdict(value["verdict"]),
+        _links(value["links"]), _received(value["received_at"]),
+    )  # fmt: skip
+
+
+def _refuse(code: str, detail: str) -> NoReturn:
+    raise MalformedError(detail, code=code)
+
+
+def _verdict(value: JsonValue) -> RecordedVerdict:
+    match value:
+        case {"result": str(result), "code": str(code), "rules": int(rules), "policy": str(policy), **rest} if not rest:
+            if result in _RESULTS and not isinstance(rules, bool):
+                return RecordedVerdict(result, code, rules, policy)
+    _refuse("leaf_shape", "The verdict of the leaf is not one.")
+
+
+def _links(value: JsonValue) -> tuple[Link, ...]:
+    if not isinstance(value, list):
+        _refuse("leaf_shape", "The links of a leaf are a list.")
+    links = tuple(map(_link, value))
+    if len({link.unit for link in links}) != len(links):
+        _refuse("leaf_shape", "A leaf links a unit once.")
+    return links
+
+
+def _link(value: JsonValue) -> Link:
+    match value:
+        case {"unit": str(unit), "seq": int(seq), "prev": str(prev), **rest} if not rest:
+            b64url_decode(prev, length=32)
+            if is_unit_id(unit) and seq >= 1 and not isinstance(seq, bool):
+                return Link(unit, seq, prev)
+    _refuse("leaf_shape", "A link is a unit, a number from 1 and a leaf hash.")
+
+
+def _received(value: JsonValue) -> int:
+    if not isinstance(value, str):
+        _refuse("leaf_shape", "The time of receipt is text.")
+    received_ms = parse_rfc3339(value)
+    if rfc3339_ms(received_ms) != value:
+        _refuse("leaf_shape", "The time of receipt is UTC with milliseconds.")
+    return received_ms

@@ -1,0 +1,262 @@
+"""Walk a ledger again from its leaves alone (pure): the same `Walk`, the bytes compared.
+
+One `Replayer` takes leaf after leaf, from the genesis on. It reads the leaf strictly, judges its event with
+everything the earlier leaves gave, builds the leaf anew and says whether both are the same bytes. The tree
+grows beside it, so that every root a phone ever cited can be answered. No database, no clock: `custody fsck`,
+the history at a past size and tests share this text with intake.
+"""
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from app.audit.leaf import Recorded, read_leaf
+from app.canon import JsonValue, b64url_decode, b64url_encode
+from app.custody.details import LabelsIssue, LedgerGenesis, PlanPublish, PolicyPublish
+from app.custody.events import Event
+from app.custody.rules.case import RULES_VERSION
+from app.custody.state import EventRef, Facts
+from app.custody.walk import Step, Walk
+from app.errors import MissingError, ServiceError, TamperError
+from app.keys.state import Key
+from app.keys.verify import PublicKey, prove
+from app.ledger.tree import HASH_BYTES, node_hash, range_root
+from app.units.documents import Plan, Policy, document_hash, parse_document
+from app.units.state import Unit
+
+ReadDocument = Callable[[str], bytes | None]
+"""Gives the bytes of a stored document by hash; they are hashed again before they are believed."""
+
+NOT_THERE_YET = frozenset({"document_missing", "ids_missing"})
+"""Refusals for a document that was not stored when the event came; that it came later changes nothing."""
+_KEEP_BODIES = frozenset({"custody.release", "decision"})
+
+
+class GrownTree:
+    """The tree over leaf hashes with every complete subtree kept, 64 bytes a leaf."""
+
+    def __init__(self) -> None:
+        """Start with the empty tree."""
+        self.levels: list[bytearray] = [bytearray()]
+        self.size = 0
+
+    def append(self, leaf: bytes) -> None:
+        """Append one leaf hash."""
+        level, value, position = 0, leaf, self.size
+        self.levels[0] += value
+        self.size += 1
+        while position & 1:
+            row = self.levels[level]
+            value = node_hash(bytes(row[-2 * HASH_BYTES : -HASH_BYTES]), value)
+            level, position = level + 1, position >> 1
+            if level == len(self.levels):
+                self.levels.append(bytearray())
+            self.levels[level] += value
+
+    def node(self, level: int, index: int) -> bytes:
+        """Give the root of a complete subtree, as `app.ledger.tree.Node`."""
+        return bytes(self.levels[level][index * HASH_BYTES : (index + 1) * HASH_BYTES])
+
+    def root(self, size: int) -> bytes:
+        """Give the tree head at a size up to the present one."""
+        return range_root(0, size, self.node)
+
+
+class MissingDocumentError(MissingError):
+    """The event was judged by a document that is not here, or whose bytes are not its hash's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One leaf beside what the rules make of its event now; `differences` names what is not the same."""
+
+    recorded: Recorded
+    step: Step
+    differences: tuple[str, ...] = ()
+
+    @property
+    def same(self) -> bool:
+        """Say whether the leaf was rebuilt byte for byte."""
+        return not self.differences
+
+
+class Replayer:
+    """Replays leaves in order from the genesis; `facts` are complete as of the leaves taken."""
+
+    def __init__(self, read_document: ReadDocument, *, signatures: bool = False) -> None:
+        """Start before the genesis.
+
+        Args:
+            read_document: Where documents come from.
+            signatures: Verify every signature of every event as well; the larger part of the work.
+        """
+        self.facts = Facts(complete=True)
+        self.tree = GrownTree()
+        self.received: array[int] = array("q")
+        self._read_document = read_document
+        self._signatures = signatures
+        self._hide_documents = False
+        self._needed: set[str] = set()
+        self._parsed: dict[str, Policy | Plan | None] = {}
+        self._roots: dict[int, str] = {}
+        self._keys: dict[str, PublicKey] = {}
+        self._walk = Walk(self.facts, 0, self._seen, self._document)
+
+    @property
+    def size(self) -> int:
+        """The number of leaves taken."""
+        return self._walk.size
+
+    def take(self, data: bytes) -> Replayed:
+        """Replay the next leaf.
+
+        Raises:
+            MalformedError, TooLargeError: The bytes are no leaf (`app.audit.leaf`).
+            UnprovenError: A signature does not verify under the key as of this index, or there is no such key.
+            MissingDocumentError: `document_missing` in the replay's own sense: see the class.
+            TamperError: `rules_version`, judged by rules that this software does not have; `unjudgeable`,
+                the rules cannot make sense of the event at all.
+        """
+        recorded = read_leaf(self.size, data)
+        if recorded.verdict.rules != RULES_VERSION:
+            raise TamperError("The leaf was judged by rules that are not known here.", code="rules_version")
+        self.check_signers(recorded)
+        missing = self._missing_verdict(recorded.event)
+        step = self._judge(recorded)
+        self._remember(recorded, step)
+        return Replayed(recorded, step, (*missing, *compare(recorded, step)))
+
+    def overdue_verdicts(self) -> list[str]:
+        """Return the events whose outcome is due and not yet told; none at the end of an honest ledger."""
+        return [t for t in dict.fromkeys(self._walk.ready) if self.facts.get(EventRef, t).outcome is None]
+
+    # -- signatures ----------------------------------------------------------------------------------
+
+    def check_signers(self, recorded: Recorded) -> None:
+        """Prove the signatures under keys that earlier leaves enrolled, where asked; else only look the keys up."""
+        if isinstance(recorded.event.details, LedgerGenesis):
+            self._keys.update(genesis_keys(recorded.event.details))
+        if self._signatures:
+            prove(recorded.jws, self._public_key)
+
+    def _public_key(self, kid: str) -> PublicKey | None:
+        known = self._keys.get(kid)
+        if known is None:
+            record: Key | None = self.facts.get(Key, kid)
+            if record is None:
+                return None
+            known = public_key(record)
+            self._keys[kid] = known
+        return known
+
+    # -- judging -------------------------------------------------------------------------------------
+
+    def _missing_verdict(self, event: Event) -> tuple[str, ...]:
+        """Say when an outcome that was due is not the next leaf, as intake always makes it."""
+        due, ready = self.overdue_verdicts(), self._walk.ready
+        told = event.details.event if event.type.name == "verdict" else None
+        ready[:] = [target for target in due if target != told]
+        if due and told != due[0]:
+            return ("verdict_missing",)
+        return ()
+
+    def _judge(self, recorded: Recorded) -> Step:
+        event = recorded.event
+        target = self._walk.bodies.get(event.details.event) if event.type.name == "verdict" else None
+        code = event.details.code if event.type.name == "verdict" else recorded.verdict.code
+        self._hide_documents = code in NOT_THERE_YET
+        self._needed = self._in_force()
+        for one in (event, target) if not self._hide_documents else ():
+            if one is not None and isinstance(one.details, LabelsIssue):
+                self.facts.documents[one.details.ids_hash] = self._bytes_of(one.details.ids_hash)
+            elif one is not None and isinstance(one.details, PolicyPublish | PlanPublish):
+                self._needed.add(one.details.document)
+        try:
+            return self._walk.take(event, recorded.value, recorded.received_ms)
+        except ServiceError:
+            raise
+        except Exception as error:
+            raise TamperError(f"The rules cannot judge this event: {type(error).__name__}.", code="unjudgeable") from error
+        finally:
+            self.facts.documents.clear()
+            self._hide_documents = False
+
+    def _remember(self, recorded: Recorded, step: Step) -> None:
+        self.tree.append(b64url_decode(recorded.hash))
+        self.received.append(recorded.received_ms)
+        if step.leaf.hash != recorded.hash:  # what follows was chained to the leaf as it stands
+            for link in recorded.links:
+                unit: Unit | None = self.facts.get(Unit, link.unit)
+                if unit is not None:
+                    self.facts.put(replace(unit, seq=link.seq, head=recorded.hash))
+        if step.judgement.result not in {"pending", "held"} and recorded.event.type.name not in _KEEP_BODIES:
+            del self._walk.bodies[recorded.event.hash]
+        for changed in self.facts.dirty.values():
+            changed.clear()
+
+    # -- what the walk asks for ----------------------------------------------------------------------
+
+    def _seen(self, size: int) -> tuple[str | None, int]:
+        if size > self.tree.size:
+            return None, 0
+        root = self._roots.get(size)
+        if root is None:
+            root = self._roots[size] = b64url_encode(self.tree.root(size))
+        return root, self.received[size - 1] if size else 0
+
+    def _document(self, content_hash: str) -> Policy | Plan | None:
+        if content_hash not in self._needed:  # only a look at what may come true later
+            return None
+        if content_hash not in self._parsed:
+            self._parsed[content_hash] = _parsed(self._bytes_of(content_hash))
+        return self._parsed[content_hash]
+
+    def _in_force(self) -> set[str]:
+        meta = self.facts.meta
+        return {meta.policy or "", *(content for _, content in meta.plans)} if meta is not None else set()
+
+    def _bytes_of(self, content_hash: str) -> bytes:
+        data = self._read_document(content_hash)
+        if data is None or document_hash(data) != content_hash:
+            raise MissingDocumentError(
+                "A document that the rules used is missing or damaged.", code="document", document=content_hash
+            )
+        return data
+
+
+def compare(recorded: Recorded, step: Step) -> tuple[str, ...]:
+    """Name what differs between a leaf and its rebuilt self: `verdict`, `links`, or `bytes` for anything else."""
+    if step.leaf.data == recorded.data:
+        return ()
+    judged, told = step.judgement, recorded.verdict
+    found = []
+    if (judged.result, judged.code) != (told.result, told.code):
+        found.append("verdict")
+    if step.leaf.links != recorded.links:
+        found.append("links")
+    return tuple(found) or ("bytes",)
+
+
+def genesis_keys(told: LedgerGenesis) -> dict[str, PublicKey]:
+    """Return the keys that a genesis is signed with, by key id.
+
+    Raises:
+        MalformedError: One of them is unsound.
+    """
+    keys = [PublicKey.from_jwk(named.jwk.model_dump(exclude_none=True)) for named in (*told.administrators, *told.agencies)]
+    return {key.kid: key for key in keys}
+
+
+def public_key(record: Key) -> PublicKey:
+    """Return the public key that verifies a record's signatures."""
+    return PublicKey.from_raw(record.alg, b64url_decode(record.raw))  # type: ignore[arg-type]
+
+
+def _parsed(data: bytes) -> Policy | Plan | None:
+    try:
+        return parse_document(data)
+    except ServiceError:
+        return None
+
+
+__all__ = ["GrownTree", "JsonValue", "MissingDocumentError", "Replayed", "Replayer", "compare", "genesis_keys", "public_key"]
