@@ -25,6 +25,7 @@ from app.keys.signing import PrivateKey, sign_jws
 from app.units import records as unit_records
 from app.units.documents import parse_document
 from tests import small
+from tests.custody.recheck import recheck
 
 START = "2024-10-20T08:00:00+08:00"
 MINUTE_MS = 60_000
@@ -190,3 +191,14 @@ class House:
                 "SELECT rule, unit, handover, place FROM discrepancy ORDER BY leaf_index, id"
             )
             return [tuple(row) for row in rows]  # type: ignore[misc]
+
+    # -- looking it over -----------------------------------------------------------------------------
+
+    def findings(self, *, signatures: bool = False) -> list[str]:
+        """Return what a whole re-verification finds wrong, in words; nothing on a sound ledger."""
+        return recheck(self.recorder, signatures=signatures)
+
+    def check(self, *, signatures: bool = False) -> None:
+        """Re-verify the whole ledger: tree, chains, and every derived row rebuilt from the leaves."""
+        found = self.findings(signatures=signatures)
+        assert not found, found

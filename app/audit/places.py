@@ -43,11 +43,13 @@ class Places:
 
     def name(self, place: str | None) -> str | None:
         """Return a place's name, None for one that the policy does not know."""
-        return self.known[place][0] if place in self.known else None
+        return self.known[place][0] if place is not None and place in self.known else None
 
     def local(self, ms: int | None, place: str | None) -> str | None:
         """Write an instant in a place's zone with its offset; None when either is unknown."""
-        return local_time(ms, self.known[place][1]) if ms is not None and place in self.known else None
+        if ms is None or place is None or place not in self.known:
+            return None
+        return local_time(ms, self.known[place][1])
 
 
 def local_time(ms: int, zone: str) -> str:

@@ -64,7 +64,7 @@ class Scope:
         """Return the predicate that a column names a place of the viewer's subtree."""
         return true() if self.path == "" else column.in_(self.places())
 
-    def places(self) -> Select[tuple[str]]:
+    def places(self) -> Select[str]:
         """Return the query for the places of the viewer's subtree."""
         return select(PLACE.c.place).where(PLACE.c.ledger_id == self.ledger_id, below(self.path))
 
@@ -143,8 +143,7 @@ class Scope:
         named = sorted({place for place in places if place is not None})
         if self.path == "" or not named:
             return frozenset(named)
-        found = session.execute(self.places().where(PLACE.c.place.in_(named)))
-        return frozenset(row[0] for row in found)
+        return frozenset(session.execute(self.places().where(PLACE.c.place.in_(named))).scalars())
 
     def sees_unit(self, unit: Unit, outermost: Unit, inside: frozenset[str]) -> bool:
         """Say whether the viewer sees a unit.
@@ -169,7 +168,7 @@ def below(path: str | None) -> Predicate:
     return and_(PLACE.c.path >= path, PLACE.c.path < f"{path[:-1]}0") if path else true()
 
 
-def subtree(session: ReadSession, scope: Scope, place: str) -> Select[tuple[str]]:
+def subtree(session: ReadSession, scope: Scope, place: str) -> Select[str]:
     """Return the query for a place and all below it that the viewer sees.
 
     Raises:

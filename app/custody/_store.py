@@ -48,7 +48,7 @@ def times(session: Session, ledger_id: int, indexes: Iterable[int]) -> dict[int,
     condition, value = _among(session, "leaf_index", wanted)
     mark = "?" if session.dialect.name == "sqlite" else "%s"
     sql = f"SELECT leaf_index, received_ms FROM event WHERE ledger_id = {mark} AND {condition}"
-    return dict(session.exec_driver_sql(sql, (ledger_id, value)).tuples().all())
+    return {row[0]: row[1] for row in session.exec_driver_sql(sql, (ledger_id, value))}
 
 
 def insert_events(
@@ -68,16 +68,6 @@ def problem_of(session: Session, ledger_id: int, event_hash: str) -> dict[str, o
     sql = f"SELECT problem FROM event WHERE ledger_id = {mark} AND hash = {mark}"
     row = session.exec_driver_sql(sql, (ledger_id, event_hash)).first()
     return decode_json(row[0]) if row and row[0] else {}  # type: ignore[return-value]
-
-
-def links_of(session: Session, ledger_id: int, leaf_index: int) -> list[tuple[str, int, str]]:
-    """Return (unit, seq, prev) of the units that a leaf links."""
-    mark = "?" if session.dialect.name == "sqlite" else "%s"
-    sql = (
-        f"SELECT unit, seq, prev FROM event_unit WHERE ledger_id = {mark} AND leaf_index = {mark} "
-        "AND seq IS NOT NULL ORDER BY unit"
-    )
-    return [(unit, seq, prev) for unit, seq, prev in session.exec_driver_sql(sql, (ledger_id, leaf_index))]
 
 
 def put_outcomes(session: WriteSession, ledger_id: int, events: Iterable[EventRef]) -> None:

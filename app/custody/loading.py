@@ -51,6 +51,7 @@ class Loader:
         self._fetch({Meta: ["ledger"], Key: list(kids), Device: list(kids)})
         while todo:
             self._known_ids(todo)
+            self._stored_lists(todo)
             wanted: Wanted = {}
             for event in todo:
                 for kind, key in named_by(event, self.facts.documents):
@@ -61,6 +62,14 @@ class Loader:
     def _known_ids(self, events: list[Event]) -> None:
         found = _store.refs(self.session, self.ledger_id, "event_id", (e.body.event_id for e in events))
         self.facts.load(found)
+
+    def _stored_lists(self, events: list[Event]) -> None:
+        """Take lists of ids that came before their event, or with it when it had to wait."""
+        named = {e.details.ids_hash for e in events if isinstance(e.details, d.LabelsIssue)}
+        for content_hash in named - self.facts.documents.keys():
+            data = unit_records.read_document(self.session, self.ledger_id, content_hash)
+            if data is not None:
+                self.facts.documents[content_hash] = data
 
     def _close(self, wanted: Wanted) -> None:
         """Fetch in waves: what was found names more, until nothing is new."""

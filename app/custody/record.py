@@ -363,9 +363,8 @@ class Recorder:
 
     def _index_places(self, session: WriteSession, walk: Walk, group: Group) -> None:
         """Keep the index over places in step with the policy in force."""
-        if any(
-            step.event.type.name == "policy.publish" and step.judgement.result == "accepted" for step in group.steps
-        ):
+        # A policy comes into force by its own event or, when that had to wait, by the verdict on it.
+        if walk.facts.dirty[Meta] and any(step.event.type.name in {"policy.publish", "verdict"} for step in group.steps):
             meta = walk.facts.meta
             policy = self._documents(session)(meta.policy) if meta and meta.policy else None
             if isinstance(policy, Policy):
@@ -410,9 +409,8 @@ def receipt_of(session: Session, reader: Reader, origin: str, ref: EventRef) -> 
     """Rebuild the receipt of a recorded event under the first checkpoint that contains it."""
     fresh = next(iter(_store.refs(session, reader.ledger_id, "hash", [ref.hash])), ref)
     rows = reader.leaves(session, fresh.leaf_index, fresh.leaf_index + 1)
-    links = tuple(Link(*row) for row in _store.links_of(session, reader.ledger_id, fresh.leaf_index))
     problem = _store.problem_of(session, reader.ledger_id, fresh.hash)
-    receipt = Receipt.of_record(origin, fresh, b64url_encode(rows[0][2]), links, problem)
+    receipt = Receipt.of_record(origin, fresh, b64url_encode(rows[0][2]), links_of(rows[0][1]), problem)
     checkpoint = reader.checkpoint_from(session, fresh.leaf_index + 1)
     if checkpoint is None:
         return receipt
@@ -422,6 +420,11 @@ def receipt_of(session: Session, reader: Reader, origin: str, ref: EventRef) -> 
 def payload_of(leaf: bytes) -> bytes:
     """Return the payload bytes of the event inside a leaf that this service built."""
     return b64url_decode(orjson.loads(leaf)["event"]["payload"])
+
+
+def links_of(leaf: bytes) -> tuple[Link, ...]:
+    """Return the unit links of a leaf that this service built, in the leaf's order."""
+    return tuple(Link(link["unit"], link["seq"], link["prev"]) for link in orjson.loads(leaf)["links"])
 
 
 def _problem(step: Step) -> dict[str, object] | None:

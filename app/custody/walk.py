@@ -89,6 +89,8 @@ class Walk:
         policy = self._parse_document(meta.policy) if meta and meta.policy else None
         plans = {name: self._parse_document(content) for name, content in meta.plans} if meta else {}
         root, seen_ms = self._seen(event.body.checkpoint.size)
+        if root != event.body.checkpoint.root:  # a tree that the phone does not hold says nothing about time
+            seen_ms = 0
         return Context(
             index=self.size, received_ms=received_ms, seen_root=root, seen_ms=seen_ms,
             policy=policy if isinstance(policy, Policy) else None,
@@ -102,7 +104,10 @@ class Walk:
         return Link(unit, record.seq + 1, record.head)
 
     def _subjects(self, event: Event, links: tuple[Link, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*(link.unit for link in links), *event.body.units]))
+        release = getattr(event.details, "release", None)
+        handover: Handover | None = self.facts.get(Handover, release) if release is not None else None
+        answered = handover.units if handover is not None else ()
+        return tuple(dict.fromkeys([*(link.unit for link in links), *event.body.units, *answered]))
 
     def _reference(self, event: Event, judgement: Judgement, received_ms: int) -> EventRef:
         known: Key | None = self.facts.get(Key, event.body.author)

@@ -32,9 +32,7 @@ def test_a_malformed_checkpoint_is_refused(text):
         Checkpoint.parse(text)
 
 
-@pytest.mark.parametrize(
-    "text", [c for c in named("checkpoints_malformed", "text") if c.values[0].endswith("\n")]
-)
+@pytest.mark.parametrize("text", [c for c in named("checkpoints_malformed", "text") if c.values[0].endswith("\n")])
 def test_a_ledgers_signature_does_not_make_a_malformed_checkpoint_right(text):
     try:
         data = Note(text, (LEDGER_KEY.sign(text),)).to_bytes()

@@ -199,9 +199,7 @@ def test_base64_that_decodes_encodes_back(text):
 lines = st.text(st.sampled_from("\u2014 +\n=aA0/\x00\ud7ff\u00a0\r"), max_size=40)
 
 
-@given(
-    st.one_of(st.binary(max_size=200), lines.map(str.encode)), st.integers(0, len(NOTE)), st.integers(0, 40)
-)
+@given(st.one_of(st.binary(max_size=200), lines.map(str.encode)), st.integers(0, len(NOTE)), st.integers(0, 40))
 def test_garbage_is_malformed_or_unproven_and_what_parses_comes_back(garbage, at, cut):
     for data in (garbage, NOTE[:at] + garbage + NOTE[at + cut :]):
         try:

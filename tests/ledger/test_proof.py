@@ -62,9 +62,7 @@ def test_no_single_byte_of_a_proof_without_cosignatures_may_change():
     plain = PROOF[: PROOF.rindex("\u2014".encode())]
     assert not refused(plain)
     for at in range(len(plain)):
-        for other in {*b"\n\r =+/0Aa\0\x80\xff", plain[at] ^ 1, plain[at] ^ 0x20, (plain[at] + 1) % 256} - {
-            plain[at]
-        }:
+        for other in {*b"\n\r =+/0Aa\0\x80\xff", plain[at] ^ 1, plain[at] ^ 0x20, (plain[at] + 1) % 256} - {plain[at]}:
             assert refused(plain[:at] + bytes([other]) + plain[at + 1 :])
         assert refused(plain[:at] + plain[at + 1 :])
         assert refused(plain[:at])
@@ -133,11 +131,7 @@ def test_a_proof_that_could_not_come_back_is_not_built():
             TlogProof(index, path, checkpoint)
 
 
-@given(
-    st.one_of(
-        st.binary(max_size=100), st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass"))
-    )
-)
+@given(st.one_of(st.binary(max_size=100), st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass"))))
 def test_garbage_is_malformed_or_unproven(garbage):
     head, checkpoint = PROOF.split(b"\n\n", 1)
     for data in (

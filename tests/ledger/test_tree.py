@@ -133,9 +133,7 @@ def test_no_damaged_inclusion_proof_verifies():
         for index in {0, 1, size // 2, size - 2, size - 1} & set(range(size)):
             path = TREE.path(index, 0, size)
             arguments = [(index, size, HASHES[index], bad, root) for bad in damaged(path, rng)]
-            arguments += [
-                (other, size, HASHES[index], path, root) for other in range(-2, size + 3) if other != index
-            ]
+            arguments += [(other, size, HASHES[index], path, root) for other in range(-2, size + 3) if other != index]
             arguments += [
                 (index, size, HASHES[index + 1], path, root),
                 (index, size, HASHES[index], path, root[:-1]),
@@ -203,9 +201,7 @@ def test_the_verifiers_raise_nothing_but_unproven(first, second, a, b, path):
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 3), st.data())
 def test_the_verifiers_agree_with_the_oracle_on_arbitrary_small_proofs(first, second, length, data):
     """Few distinct hashes, so that wrong proofs come close to right ones."""
-    pool = st.sampled_from(
-        [HASHES[0], HASHES[1], TREE.mth(0, 2), TREE.mth(0, 3), TREE.mth(2, 4), TREE.mth(0, 4)]
-    )
+    pool = st.sampled_from([HASHES[0], HASHES[1], TREE.mth(0, 2), TREE.mth(0, 3), TREE.mth(2, 4), TREE.mth(0, 4)])
     a, b, *path = [data.draw(pool) for _ in range(length + 2)]
     for verifier, judge, arguments in (
         (verify_inclusion, oracle.included, (first, second, a, path, b)),

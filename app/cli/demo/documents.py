@@ -93,7 +93,7 @@ def roles() -> list[Json]:
         _role("TRANSPORTIR", ["carrier"], *handles),
         _role("POLRI", ["police"], "escort", "witness", "approver"),
         _role("TNI", ["military"], "escort", "witness", "approver"),
-        _role("PENGAWAS", ["supervisor"], "witness", "approver", "second"),
+        _role("PENGAWAS", ["supervisor"], "witness", "approver"),
         _role("PEMDA", ["government"], "witness", "approver"),
         _role("REGISTRAR", ["carrier", "commission", "supervisor", "police", "military", "government"], "approver"),
     ]

@@ -232,6 +232,8 @@ def _accept_line(case: Case, handover: Handover, named: str, exception: Any, tak
         return
     _note_line(case, handover, unit, exception)
     unit = case.get(Unit, named)
+    if exception is not None and unit.condition != "damaged":
+        _tally_damage(case, unit)
     agencies = unit.agencies if taker.agency in unit.agencies else (*unit.agencies, taker.agency)
     case.advance(
         act,
@@ -245,6 +247,13 @@ def _accept_line(case: Case, handover: Handover, named: str, exception: Any, tak
         agencies=agencies,
         condition="damaged" if exception is not None else unit.condition,
     )
+
+
+def _tally_damage(case: Case, unit: Unit) -> None:
+    """Count a unit that arrived damaged as such, as the balance counts every other change of condition."""
+    if unit.condition != "good":
+        case.tally(f"is:{unit.condition}", unit, -unit.quantity)
+    case.tally("is:damaged", unit, unit.quantity)
 
 
 def _exception_line(case: Case, handover: Handover, unit: Unit, exception: Any) -> None:

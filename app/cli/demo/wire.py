@@ -1,0 +1,130 @@
+"""The only way in which the demonstration reaches the service: HTTP, as any client would.
+
+It knows addresses, tokens and bodies. It knows no rule and no database: what an event means is said in the
+chapters, what became of it is read from the answers.
+"""
+
+import secrets
+import time
+from typing import Any
+
+import httpx
+import orjson
+
+from app.canon import JsonValue, b64url_encode, jcs
+from app.clock import rfc3339_ms
+from app.keys.signing import PrivateKey
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ASSERTION_SECONDS = 120
+SCENARIO_TIME = "Custody-Scenario-Time"
+TIMEOUT_SECONDS = 120
+
+
+class DemoError(RuntimeError):
+    """The service answered something that the story does not expect; the text names event and answer."""
+
+
+class Door:
+    """The service, seen by one client with one key."""
+
+    def __init__(self, url: str, origin: str, key: PrivateKey) -> None:
+        """Take the address of a running service and the key that asks for tokens.
+
+        Args:
+            url: Base address, `http://127.0.0.1:8000`.
+            origin: Origin of the ledger; the audience of the assertion.
+            key: An enrolled key; its kid is issuer and subject.
+        """
+        self.origin = origin
+        self._key = key
+        self._client = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False)
+        self._token = ""
+        self._renew_at = 0.0
+
+    def close(self) -> None:
+        """Hang up."""
+        self._client.close()
+
+    def request(self, method: str, path: str, **how: Any) -> httpx.Response:
+        """Send one request with a fresh enough token and return a good answer.
+
+        Raises:
+            DemoError: The status is 400 or more.
+        """
+        headers = {"Authorization": f"Bearer {self._bearer()}", **how.pop("headers", {})}
+        answer = self._client.request(method, path, headers=headers, **how)
+        if answer.status_code >= httpx.codes.BAD_REQUEST:
+            raise DemoError(f"{method} {path} answered {answer.status_code}: {answer.text[:600]}")
+        return answer
+
+    def _bearer(self) -> str:
+        if time.monotonic() >= self._renew_at:
+            answer = self._client.post("/oauth/token", data=token_request(self._key, self.origin))
+            if answer.status_code != httpx.codes.OK:
+                raise DemoError(f"No token: {answer.status_code} {answer.text[:600]}")
+            granted = answer.json()
+            self._token = granted["access_token"]
+            self._renew_at = time.monotonic() + granted["expires_in"] / 2
+        return self._token
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Return a JSON answer."""
+        return self.request("GET", path, params=query).json()
+
+    def pages(self, path: str, **query: Any) -> list[dict[str, Any]]:
+        """Return every item of a paged list, following its `Link: rel="next"`."""
+        found: list[dict[str, Any]] = []
+        answer = self.request("GET", path, params=query)
+        while True:
+            found.extend(answer.json()["items"])
+            following = answer.links.get("next")
+            if following is None:
+                return found
+            answer = self.request("GET", following["url"])
+
+    def download(self, path: str) -> bytes:
+        """Return the bytes of an answer."""
+        return self.request("GET", path).content
+
+    def put_document(self, document: dict[str, Any]) -> str:
+        """Upload a policy or plan and return its content address."""
+        answer = self.request("POST", "/v1/documents", content=orjson.dumps(document), headers=_json())
+        return str(answer.json()["hash"])
+
+    def issue_labels(self, ids: list[str], event: JsonValue, at_ms: int) -> dict[str, Any]:
+        """Reserve a block of labels with its signed event; return the receipt."""
+        body = orjson.dumps({"ids": ids, "event": event})
+        answer = self.request("POST", "/v1/labels", content=body, headers=_json(at_ms))
+        receipt: dict[str, Any] = answer.json()
+        return receipt
+
+    def batch(self, events: list[JsonValue], at_ms: int) -> dict[str, Any]:
+        """Send events in one batch; return `results`, in order, and the `checkpoint`."""
+        body = orjson.dumps({"events": events})
+        answer = self.request("POST", "/v1/events/batch", content=body, headers=_json(at_ms))
+        told: dict[str, Any] = orjson.loads(answer.content)
+        return told
+
+
+def _json(at_ms: int | None = None) -> dict[str, str]:
+    headers = {"Content-Type": "application/json"}
+    if at_ms is not None:
+        headers[SCENARIO_TIME] = rfc3339_ms(at_ms)
+    return headers
+
+
+def token_request(key: PrivateKey, origin: str) -> dict[str, str]:
+    """Return the form that asks for a token with a signed assertion (RFC 7523)."""
+    now = int(time.time())
+    claims: JsonValue = {
+        "iss": key.kid, "sub": key.kid, "aud": origin, "iat": now, "exp": now + ASSERTION_SECONDS,
+        "jti": secrets.token_urlsafe(16),
+    }  # fmt: skip
+    head: JsonValue = {"alg": key.alg, "kid": key.kid, "typ": "JWT"}
+    signed = f"{b64url_encode(jcs(head))}.{b64url_encode(jcs(claims))}"
+    return {
+        "grant_type": "client_credentials",
+        "client_assertion_type": ASSERTION_TYPE,
+        "client_assertion": f"{signed}.{b64url_encode(key.sign(signed.encode()))}",
+    }

@@ -1,0 +1,62 @@
+"""Counters for operators, in Prometheus' format; labels are routes and codes, never ids or people."""
+
+from collections.abc import Callable, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from app.custody.receipts import Receipt
+from app.custody.record import Answer
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_EVENTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+class Metrics:
+    """The metrics of one application; each has a registry of its own, so that tests may run several."""
+
+    def __init__(self) -> None:
+        """Register every metric."""
+        self.registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "custody_requests_total", "Requests answered.", ["method", "route", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "custody_request_seconds", "Time to answer.", ["route"], buckets=_SECONDS, registry=registry
+        )
+        self._events = Counter(
+            "custody_events_total", "Events answered, replays apart.", ["result", "code"], registry=registry
+        )
+        self._group = Histogram(
+            "custody_group_events", "Events that shared one commit.", buckets=_EVENTS, registry=registry
+        )
+        self._queue = Gauge("custody_queue_events", "Events waiting for the writer.", registry=registry)
+        self._size = Gauge("custody_tree_size", "Leaves of the published checkpoint.", registry=registry)
+        self._healthy = Gauge("custody_writer_healthy", "1 while this process can record.", registry=registry)
+
+    def observe(self, waiting: Callable[[], float], size: Callable[[], float], healthy: Callable[[], bool]) -> None:
+        """Read these when somebody asks."""
+        self._queue.set_function(waiting)
+        self._size.set_function(size)
+        self._healthy.set_function(lambda: float(healthy()))
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request by its route's template, never by its path."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def group(self, size: int, answers: Sequence[Answer]) -> None:
+        """Count a group and its answers."""
+        self._group.observe(size)
+        for answer in answers:
+            if not isinstance(answer, Receipt):
+                self._events.labels("error", answer.code).inc()
+            elif answer.replayed:
+                self._events.labels("replayed", "").inc()
+            else:
+                self._events.labels(answer.result, answer.code).inc()
+
+    def text(self) -> bytes:
+        """Return everything in the text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,117 @@
+"""What the doors of one application share: the rooms' entrances, wired once by `app.main`."""
+
+import asyncio
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
+
+from starlette.requests import Request
+
+from app.clock import Clock
+from app.config import Settings
+from app.custody.intake import Intake
+from app.custody.lookup import meta_of, newest_ms
+from app.custody.record import Recorder
+from app.custody.serverkeys import ServerKeys
+from app.db import Database, Session
+from app.errors import BusyError, RefusedError
+from app.keys.tokens import cursor_key
+from app.units import records as unit_records
+from app.units.documents import Plan, Policy
+from app.web.metrics import Metrics
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Services:
+    """One ledger's service in this process; `app.state.services` while it runs."""
+
+    settings: Settings
+    clock: Clock
+    db: Database
+    keys: ServerKeys
+    recorder: Recorder
+    intake: Intake
+    metrics: Metrics
+    demo: bool
+    genesis: str
+    paging_key: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Derive the secret of page cursors: every process of this ledger has the same."""
+        self.paging_key = cursor_key(self.keys.service.sign(b"custody-cursor"))
+
+    @property
+    def ledger_id(self) -> int:
+        """The ledger's number in this database."""
+        return self.recorder.ledger_id
+
+    @property
+    def origin(self) -> str:
+        """The ledger's origin."""
+        return self.recorder.origin
+
+    def now_ms(self) -> int:
+        """Return the time by the machine's clock, which tokens and enrolments expire by."""
+        return self.clock.now_ms()
+
+    def mandate_ms(self, session: Session) -> int:
+        """Return the time that mandates are judged at: on a demo ledger that of its newest event."""
+        return newest_ms(session, self.ledger_id) if self.demo else self.clock.now_ms()
+
+    def policy(self, session: Session) -> Policy | None:
+        """Return the policy in force."""
+        meta = meta_of(session, self.ledger_id)
+        found = self._document(session, meta.policy) if meta is not None and meta.policy else None
+        return found if isinstance(found, Policy) else None
+
+    def plan(self, session: Session, election: str) -> Plan | None:
+        """Return the plan in force for an election."""
+        meta = meta_of(session, self.ledger_id)
+        content = meta.plan_of(election) if meta is not None else None
+        found = self._document(session, content) if content else None
+        return found if isinstance(found, Plan) else None
+
+    def need_policy(self, session: Session) -> Policy:
+        """Return the policy in force.
+
+        Raises:
+            RefusedError: `no_policy`.
+        """
+        policy = self.policy(session)
+        if policy is None:
+            raise RefusedError("No policy is in force yet; an administrator publishes one first.", code="no_policy")
+        return policy
+
+    def _document(self, session: Session, content_hash: str) -> Policy | Plan | None:
+        data = unit_records.read_document(session, self.ledger_id, content_hash)
+        return unit_records.parsed(data) if data is not None else None
+
+    def token_audiences(self) -> frozenset[str]:
+        """Return what an assertion may name as its audience: the ledger, or this token endpoint's address."""
+        return frozenset({self.origin, f"{self.settings.base_url()}/oauth/token"})
+
+    async def committed(self, future: "Future[T]") -> T:
+        """Wait for a commit.
+
+        Raises:
+            BusyError: `timeout`: not in time; the event may still be recorded, and sending it again is safe.
+        """
+        waiting = asyncio.wrap_future(future)
+        try:
+            return await asyncio.wait_for(asyncio.shield(waiting), self.settings.writer_wait_seconds)
+        except TimeoutError:
+            waiting.add_done_callback(_heard)
+            raise BusyError("Not committed in time; send it again.", retry_after_seconds=5, code="timeout") from None
+
+
+def _heard(future: "asyncio.Future[object]") -> None:
+    """Look at what nobody waits for any more, so that its error is not reported as never retrieved."""
+    if not future.cancelled():
+        future.exception()
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of the application that answers a request."""
+    return cast("Services", request.app.state.services)
