@@ -7,6 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
 
 import app.custody._tables
 import app.keys._tables
@@ -19,7 +20,7 @@ INSERT_ONLY = ("event", "event_unit", "ledger_leaf", "ledger_checkpoint", "docum
 
 
 def _open(url: str) -> Connection:
-    return create_engine(normal_url(url)).connect()
+    return create_engine(normal_url(url), poolclass=NullPool).connect()
 
 
 def test_the_migrated_schema_is_the_models(database_url: str) -> None:
@@ -85,7 +86,7 @@ def _blob(db: Database, expression: str) -> str:
 
 @pytest.mark.postgres
 def test_truncation_is_refused_and_the_owner_has_no_privilege_left(postgres_url: str) -> None:
-    engine = create_engine(normal_url(postgres_url))
+    engine = create_engine(normal_url(postgres_url), poolclass=NullPool)
     with engine.connect() as connection:
         for table in (*INSERT_ONLY, "ledger_tile"):
             privileges = connection.exec_driver_sql(

@@ -193,6 +193,10 @@ def _check_leaves(findings: Findings, told: _Told, tree: Tree) -> None:
             if value != tree.trusted[index]:
                 findings.add("ledger_leaf", index, "differs", "The leaf is not the one in the tree; both values are hashes of it.",
                              column=name, leaf=index, expected=tree.trusted[index], found=value)  # fmt: skip
+    promised = max(told.signed, default=0)
+    if promised > tree.size:
+        findings.add("ledger_leaf", f"{tree.size}..{promised - 1}", "missing",
+                     "These leaves were signed for and are gone, with their tiles.", leaf=tree.size)  # fmt: skip
     for index in sorted(told.computed):
         if not 0 <= index < tree.size:
             findings.add("ledger_leaf", index, "extra", "The tree has no such leaf.", leaf=index, found=told.computed[index])  # fmt: skip

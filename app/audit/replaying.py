@@ -17,7 +17,7 @@ from app.custody.events import Event
 from app.custody.rules.case import RULES_VERSION
 from app.custody.state import EventRef, Facts
 from app.custody.walk import Step, Walk
-from app.errors import MissingError, ServiceError, TamperError
+from app.errors import MissingError, ServiceError, TamperError, UnprovenError
 from app.keys.state import Key
 from app.keys.verify import PublicKey, prove
 from app.ledger.tree import HASH_BYTES, node_hash, range_root
@@ -26,6 +26,8 @@ from app.units.state import Unit
 
 ReadDocument = Callable[[str], bytes | None]
 """Gives the bytes of a stored document by hash; they are hashed again before they are believed."""
+
+OnUnproven = Callable[[Recorded, UnprovenError], None]
 
 NOT_THERE_YET = frozenset({"document_missing", "ids_missing"})
 """Refusals for a document that was not stored when the event came; that it came later changes nothing."""
@@ -83,18 +85,22 @@ class Replayed:
 class Replayer:
     """Replays leaves in order from the genesis; `facts` are complete as of the leaves taken."""
 
-    def __init__(self, read_document: ReadDocument, *, signatures: bool = False) -> None:
+    def __init__(
+        self, read_document: ReadDocument, *, signatures: bool = False, on_unproven: OnUnproven | None = None
+    ) -> None:
         """Start before the genesis.
 
         Args:
             read_document: Where documents come from.
             signatures: Verify every signature of every event as well; the larger part of the work.
+            on_unproven: Told of a signature that does not verify, instead of an error.
         """
         self.facts = Facts(complete=True)
         self.tree = GrownTree()
         self.received: array[int] = array("q")
         self._read_document = read_document
         self._signatures = signatures
+        self._on_unproven = on_unproven
         self._hide_documents = False
         self._needed: set[str] = set()
         self._parsed: dict[str, Policy | Plan | None] = {}
@@ -136,8 +142,14 @@ class Replayer:
         """Prove the signatures under keys that earlier leaves enrolled, where asked; else only look the keys up."""
         if isinstance(recorded.event.details, LedgerGenesis):
             self._keys.update(genesis_keys(recorded.event.details))
-        if self._signatures:
+        if not self._signatures:
+            return
+        try:
             prove(recorded.jws, self._public_key)
+        except UnprovenError as error:
+            if self._on_unproven is None:
+                raise
+            self._on_unproven(recorded, error)
 
     def _public_key(self, kid: str) -> PublicKey | None:
         known = self._keys.get(kid)
