@@ -9,6 +9,7 @@ Spec: RFC 3339; design sections 5 and 8; ledger reference section 3 (`received_a
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NoReturn, Protocol
 
 from app.errors import MalformedError
@@ -68,8 +69,9 @@ class FixedClock:
         self._ms += ms
 
 
+@lru_cache(maxsize=1024)
 def rfc3339_ms(ms: int) -> str:
-    """Write an instant the one way this service writes it.
+    """Write an instant the one way this service writes it; the events of a group share theirs, so it is remembered.
 
     Args:
         ms: UTC milliseconds since 1970, within the years that `datetime` has.

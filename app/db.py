@@ -19,6 +19,7 @@ import dataclasses
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Generic, NewType, TypeVar, cast
 
@@ -27,6 +28,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Connection,
+    CursorResult,
     Engine,
     Integer,
     LargeBinary,
@@ -53,6 +55,7 @@ WAL_AUTOCHECKPOINT_PAGES = 4000
 POOL_SIZE = 10
 POOL_WAIT_SECONDS = 3
 KEYS_PER_STATEMENT = 10_000
+_REMEMBERED_CHARACTERS = 200
 
 metadata = MetaData(
     naming_convention={
@@ -102,6 +105,16 @@ def decode_json(text: str) -> object:
     Raises:
         ValueError: The text is not JSON: somebody else wrote it.
     """
+    if text == "{}":
+        return {}
+    if text.startswith("[") and "{" not in text and len(text) <= _REMEMBERED_CHARACTERS:
+        return _array(text)
+    return _frozen(orjson.loads(text))
+
+
+@lru_cache(maxsize=4096)
+def _array(text: str) -> object:
+    """Read an array of scalars and arrays: immutable, and most rows hold one of few, so it is remembered."""
     return _frozen(orjson.loads(text))
 
 
@@ -294,6 +307,7 @@ class RecordTable(Generic[R]):
         self._json = frozenset(n for n in self.names if isinstance(table.c[n].type, JsonText))
         self._select = ", ".join(self.names)
         self._values = attrgetter(*self.names)
+        self._key_of = attrgetter(key)
         self._json_places = [1 + place for place, name in enumerate(self.names) if name in self._json]
 
     def fetch(
@@ -313,6 +327,8 @@ class RecordTable(Generic[R]):
         for start in range(0, len(wanted), KEYS_PER_STATEMENT):
             part = wanted[start : start + KEYS_PER_STATEMENT]
             found.extend(self._rows(session, ledger_id, part, by or self.key, lock=lock))
+        # Sorted here and not by the database, which would walk the key's index instead of the one on `by`.
+        found.sort(key=self._key_of)
         return found
 
     def _rows(self, session: Session, ledger_id: int, part: list[object], column: str, *, lock: bool) -> list[R]:
@@ -320,15 +336,12 @@ class RecordTable(Generic[R]):
         if session.dialect.name == "sqlite":
             sql = (
                 f"SELECT {self._select} FROM {name} WHERE ledger_id = ? AND {column} IN "
-                f"(SELECT value FROM json_each(?)) ORDER BY {self.key}"
+                "(SELECT value FROM json_each(?))"
             )
             rows = session.exec_driver_sql(sql, (ledger_id, encode_json(part)))
         else:
-            tail = " FOR UPDATE" if lock else ""
-            sql = (
-                f"SELECT {self._select} FROM {name} WHERE ledger_id = %s AND {column} = ANY(%s) "
-                f"ORDER BY {self.key}{tail}"
-            )
+            tail = f" ORDER BY {self.key} FOR UPDATE" if lock else ""
+            sql = f"SELECT {self._select} FROM {name} WHERE ledger_id = %s AND {column} = ANY(%s){tail}"
             rows = session.exec_driver_sql(sql, (ledger_id, part))
         return [self.build(row) for row in rows]
 
@@ -383,6 +396,23 @@ def bulk_insert(session: WriteSession, table: Table, columns: Sequence[str], row
     mark = "?" if session.dialect.name == "sqlite" else "%s"
     sql = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"
     session.exec_driver_sql(sql, [tuple(row) for row in rows])
+
+
+def run(session: Session, sql: str, *values: object) -> CursorResult[*tuple[Any, ...]]:
+    """Run one plain statement, its values marked `?` on either database, without a compiler in between."""
+    return session.exec_driver_sql(sql if session.dialect.name == "sqlite" else _percent_marks(sql), values)
+
+
+@lru_cache(maxsize=256)
+def _percent_marks(sql: str) -> str:
+    return sql.replace("?", "%s")
+
+
+def among(session: Session, column: str, keys: Iterable[object]) -> tuple[str, object]:
+    """Return the condition that a column is among any number of keys, and the one value bound to it."""
+    if session.dialect.name == "sqlite":
+        return f"{column} IN (SELECT value FROM json_each(?))", encode_json(list(keys))
+    return f"{column} = ANY(?)", list(keys)
 
 
 def one_value(session: Session, sql: str, **values: object) -> Any:

@@ -132,9 +132,9 @@ def _as_json(found: Discrepancy, event: Any, places: Places) -> Answer:
     words = WORDS.get(found.status, {"id": found.status, "en": found.status})
     facts: Any = found.facts
     return {
-        "id": found.id, "index": found.leaf_index, "rule": found.rule, "severity": found.severity, "status": found.status,
-        "text": dict(words), "rule_text": RULE_WORDS.get(found.rule, found.rule), "unit": found.unit,
-        "handover": found.handover, "place": found.place, "place_name": places.name(found.place),
+        "id": found.id, "index": found.leaf_index, "rule": found.rule, "severity": found.severity,
+        "status": found.status, "text": dict(words), "rule_text": RULE_WORDS.get(found.rule, found.rule),
+        "unit": found.unit, "handover": found.handover, "place": found.place, "place_name": places.name(found.place),
         "agency": found.agency, "claimed_at": utc(found.at_ms), "claimed_local": places.local(found.at_ms, found.place),
         "facts": facts, "ended_index": found.ended_index,
         "event": {

@@ -70,6 +70,12 @@ class Told:
         return self.body["checkpoint"]["size"], self.body["checkpoint"]["root"]
 
     @property
+    def about(self) -> str | None:
+        """The event that this one answers, decides, corrects or retracts, by hash."""
+        named = (self.details.get(name) for name in ("release", "event", "target"))
+        return next((name for name in named if isinstance(name, str) and len(name) == HASH_LENGTH), None)
+
+    @property
     def units(self) -> list[str]:
         """Every unit that the event names or moved, each once."""
         links = (link["unit"] for link in self.record["links"])
@@ -126,10 +132,10 @@ def event_as_json(
     retracted = ref.retracted_index is not None and (size is None or ref.retracted_index < size)
     return {
         "index": ref.leaf_index, "event": ref.hash, "event_id": ref.event_id, "type": ref.type, "result": ref.result,
-        "code": ref.code, "agency": ref.agency, "officer": ref.officer, "author": ref.author, "election": ref.election,
-        "place": ref.place, "place_name": places.name(ref.place), "claimed_at": utc(ref.at_ms),
-        "claimed_local": places.local(ref.at_ms, ref.place), "received_at": utc(ref.received_ms),
-        "received_local": places.local(ref.received_ms, ref.place),
+        "code": ref.code, "agency": ref.agency, "officer": ref.officer, "author": ref.author, "about": event.about,
+        "election": ref.election, "place": ref.place, "place_name": places.name(ref.place),
+        "claimed_at": utc(ref.at_ms), "claimed_local": places.local(ref.at_ms, ref.place),
+        "received_at": utc(ref.received_ms), "received_local": places.local(ref.received_ms, ref.place),
         "provable": {"from": utc(seen.get(event.cited)), "to": utc(ref.received_ms)},
         "outcome": {"result": ref.outcome, "index": ref.outcome_index} if decided else None,
         "retracted": ref.retracted_index if retracted else None,

@@ -15,6 +15,7 @@ that an older checkpoint's row is gone either, since which sizes were published 
 can be made again, byte for byte.
 """
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,11 +33,11 @@ from app.audit.fsck_tables import (
 from app.audit.fsck_tree import Tree, check_tree
 from app.audit.leaf import Recorded
 from app.audit.replaying import MissingDocumentError, Replayed, Replayer
-from app.canon import JsonValue, b64url_encode
+from app.canon import JsonValue, b64url_encode, sha256
 from app.db import Database, ReadSession
 from app.errors import ServiceError
 from app.ledger._tables import LEAF, LEDGER
-from app.ledger.highwater import SLOT_BYTES, HighWater
+from app.ledger.highwater import SLOT_BYTES
 from app.units._tables import DOCUMENT
 from app.units.documents import Policy, parse_document
 
@@ -68,6 +69,22 @@ class Report:
         }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The high-water file as it stood before the snapshot: the mark only ever follows a commit."""
+
+    name: str
+    data: bytes | None
+
+    @classmethod
+    def read(cls, path: Path) -> "Mark":
+        """Read the file, if there is one."""
+        try:
+            return cls(path.name, path.read_bytes())
+        except OSError:
+            return cls(path.name, None)
+
+
 def fsck(
     db: Database, *, ledger: str = "", genesis: str | None = None, high_water: Path | None = None, signatures: bool = True,
     progress: Progress = lambda _name, _done: None,
@@ -83,6 +100,7 @@ def fsck(
         progress: Told of the progress.
     """
     report, started = Report(), time.monotonic()
+    mark = Mark.read(high_water) if high_water is not None else None
     with db.read() as session:
         raw.lenient(session)
         try:
@@ -91,7 +109,7 @@ def fsck(
             check_strays(session, report.findings, known)
             for ledger_id, name in known.items():
                 if not ledger or name == ledger:
-                    _Run(session, report, ledger_id, signatures=signatures, progress=progress).all(genesis, high_water)
+                    _Run(session, report, ledger_id, signatures=signatures, progress=progress).all(genesis, mark)
         finally:
             raw.strict(session)
     report.seconds = time.monotonic() - started
@@ -137,7 +155,7 @@ class _Run:
         self._progress = progress
         self._documents: set[str] = set()
 
-    def all(self, genesis: str | None, high_water: Path | None) -> None:
+    def all(self, genesis: str | None, mark: Mark | None) -> None:
         """Run every check of this ledger."""
         tree = check_tree(self.session, self.findings, self.ledger_id, lambda n: self._progress("tree", n))
         self._documents = check_documents(self.session, self.findings, self.ledger_id)
@@ -148,8 +166,8 @@ class _Run:
         self._replay(tree, replayer, expected)
         self._check_tables(tree, replayer, expected)
         self._check_genesis(tree, genesis)
-        if high_water is not None:
-            check_high_water(self.findings, tree, high_water)
+        if mark is not None:
+            check_high_water(self.findings, tree, mark)
         self.report.events += replayer.size
         meta = replayer.facts.meta
         self.report.ledgers.append({
@@ -262,28 +280,37 @@ class _Run:
                           found=tree.genesis.event.hash if tree.genesis else None)  # fmt: skip
 
 
-def check_high_water(findings: Findings, tree: Tree, path: Path) -> None:
-    """Check that this is the history that was signed and shown last, and that the mark itself is whole."""
-    row = path.name
-    if not path.exists():
+def check_high_water(findings: Findings, tree: Tree, mark: Mark) -> None:
+    """Check that the tree holds what was signed and shown last, and that the file is whole.
+
+    A mark behind the tree is what a crash right after a commit leaves, and no damage.
+    """
+    if mark.data is None:
         if tree.size:
-            findings.add("high_water", row, "missing", "The file of the high-water mark is missing.")
+            findings.add("high_water", mark.name, "missing", "The file of the high-water mark is missing.")
         return
-    try:
-        mark = HighWater(path, tree.genesis.event.body.ledger if tree.genesis else "")
-    except (ServiceError, OSError, ValueError, KeyError, TypeError) as error:
-        findings.add("high_water", row, "unreadable", f"The file of the high-water mark is damaged: {error}")
-        return
-    with suppress(OSError):
-        mark.close()
-    if mark.size > tree.size:
-        findings.add("high_water", row, "rollback", "More leaves were signed and shown than this database has.",
-                     expected=mark.size, found=tree.size)  # fmt: skip
-    elif mark.size < tree.size:
-        findings.add("high_water", row, "behind", "The mark is behind the tree: it was changed, or a commit was not followed by it.",
-                     expected=tree.size, found=mark.size)  # fmt: skip
-    elif mark.size and b64url_encode(tree.root(mark.size)) != mark.root:
-        findings.add("high_water", row, "differs", "Another history was signed and shown at that size.",
-                     expected=mark.root, found=b64url_encode(tree.root(mark.size)))  # fmt: skip
-    if path.stat().st_size % SLOT_BYTES:
-        findings.add("high_water", row, "truncated", "A slot of the high-water file is cut short.")
+    slots = [mark.data[i : i + SLOT_BYTES] for i in range(0, max(len(mark.data), 1), SLOT_BYTES)]
+    told = [_slot(findings, mark, number, slot) for number, slot in enumerate(slots) if slot.strip(b" \n\x00")]
+    for size, root in filter(None, told):
+        if size > tree.size:
+            findings.add("high_water", mark.name, "rollback", "More leaves were signed and shown than this database has.",
+                         expected=size, found=tree.size)  # fmt: skip
+        elif b64url_encode(tree.root(size)) != root:
+            findings.add("high_water", mark.name, "differs", "Another history was signed and shown at that size.",
+                         expected=root, found=b64url_encode(tree.root(size)))  # fmt: skip
+    if tree.size and not any(told):
+        findings.add("high_water", mark.name, "missing", "No slot of the file holds a mark.")
+    origin = tree.genesis.event.body.ledger if tree.genesis is not None else None
+    for slot in slots:
+        if origin is not None and any(told) and slot.strip(b" \n\x00") and f'"{origin}"'.encode() not in slot:
+            findings.add("high_water", mark.name, "origin", "The mark belongs to another ledger.", expected=origin)
+
+
+def _slot(findings: Findings, mark: Mark, number: int, slot: bytes) -> tuple[int, str] | None:
+    body, _, check = slot.rstrip(b" \x00\n").rpartition(b" ")
+    if len(slot) == SLOT_BYTES and b64url_encode(sha256(body))[:16].encode() == check:
+        with suppress(ValueError, KeyError, TypeError):
+            told = json.loads(body)
+            return int(told["size"]), str(told["root"])
+    findings.add("high_water", f"{mark.name}/{number}", "differs", "A slot of the high-water file is damaged.", found=slot)
+    return None

@@ -53,9 +53,10 @@ def rows(session: ReadSession, findings: Findings, table: Table, columns: Sequen
     if session.dialect.name != "sqlite":
         sql = sql.replace("?", "%s")
     try:
-        result = session.execution_options(yield_per=ROWS_PER_READ).exec_driver_sql(sql, (ledger_id, *params))
-        for row in result:
-            yield tuple(row)
+        options = {"yield_per": ROWS_PER_READ}
+        with session.exec_driver_sql(sql, (ledger_id, *params), execution_options=options) as result:
+            for row in result:
+                yield tuple(row)
     except DBAPIError as error:
         findings.add(table.name, "?", "unreadable", f"The database cannot read this table: {error.orig}")
         if session.dialect.name != "sqlite":

@@ -88,7 +88,7 @@ def _canonical(session: ReadSession, scope: Scope, named: str) -> str:
     except MalformedError as error:
         if error.code == "label_checksum":
             raise
-    bound = session.execute(
+    bound: str | None = session.execute(
         select(ALIAS.c.unit).where(ALIAS.c.ledger_id == scope.ledger_id, ALIAS.c.code == named)
     ).scalar()
     if bound is None:
@@ -142,7 +142,7 @@ def unit_state(
         contents_limit: At most 256 direct children a page.
 
     Returns:
-        The facets; `chain` with `seq` and `head` (the ETag); a `secrecy`-safe answer: no person but pseudonyms.
+        The facets; `chain` with `seq` and `head` (the ETag); people only as pseudonyms.
 
     Raises:
         MalformedError: `label_checksum`.

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import typer
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
 import app
+from app.config import Settings
 from app.db import normal_url
 
 MIGRATIONS = Path(app.__file__).resolve().parent.parent / "migrations"
@@ -36,3 +38,35 @@ def _run(connection: Connection) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+INSERT_ONLY = ("event", "event_unit", "ledger_leaf", "ledger_checkpoint", "tally", "document")
+EXTEND_ONLY = ("ledger_tile",)
+
+
+def grant(migration_url: str, role: str) -> None:
+    """Give the service's role what it needs on PostgreSQL, and no more: event rows are inserted, never changed."""
+    engine = create_engine(normal_url(migration_url), poolclass=NullPool)
+    with engine.begin() as connection:
+        name = connection.dialect.identifier_preparer.quote(role)
+        connection.exec_driver_sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}")
+        for table in INSERT_ONLY:
+            connection.exec_driver_sql(f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM {name}")
+        for table in EXTEND_ONLY:
+            connection.exec_driver_sql(f"REVOKE DELETE, TRUNCATE ON {table} FROM {name}")
+        connection.exec_driver_sql(f"REVOKE ALL ON alembic_version FROM {name}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def migrate() -> None:
+        """Bring the database up to this version; on PostgreSQL grant the service's role its privileges."""
+        settings = Settings()
+        owner = settings.migration_url or settings.url()
+        upgrade(owner)
+        role = normal_url(settings.url()).username
+        if role and normal_url(owner).get_backend_name() == "postgresql" and role != normal_url(owner).username:
+            grant(owner, role)
+        typer.echo("The database is up to date.")

@@ -1,6 +1,7 @@
 """Statements of the custody room; nothing outside this room sees them."""
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from app.custody._tables import DISCREPANCY, EVENT, EVENT_UNIT, HANDOVER, META, PRIVATE, TALLY, WAITING
 from app.custody.state import Discrepancy, EventRef, Handover, Meta, Tally, Waiting
@@ -16,6 +17,7 @@ EVENT_COLUMNS = (
     *("hash", "leaf_index", "event_id", "author", "officer", "agency", "type", "election", "place"),
     *("at_ms", "received_ms", "result", "code", "twin"),
 )
+_columns_of = attrgetter(*EVENT_COLUMNS)
 _REF = ", ".join(f"e.{name}" for name in EVENT_COLUMNS)
 _FROM = (
     f"SELECT {_REF}, o.outcome, o.outcome_index, o.retracted_index FROM event e "
@@ -40,6 +42,24 @@ def refs(session: Session, ledger_id: int, column: str, keys: Iterable[object]) 
     return [EventRef(*row) for row in rows]
 
 
+def refs_by_id(session: Session, ledger_id: int, names: Iterable[tuple[str, str]]) -> list[EventRef]:
+    """Return the recorded events, twins included, that have one of these (author, event id)."""
+    wanted = sorted(set(names))
+    if not wanted:
+        return []
+    pair = "(e.author, e.event_id) IN (SELECT"
+    if session.dialect.name == "sqlite":
+        among_them = f"{pair} json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))"
+        rows = session.exec_driver_sql(
+            f"{_FROM} WHERE e.ledger_id = ? AND {among_them}", (ledger_id, encode_json(wanted))
+        )
+    else:
+        authors, ids = map(list, zip(*wanted, strict=True))
+        among_them = f"{pair} * FROM unnest(%s::text[], %s::text[]))"
+        rows = session.exec_driver_sql(f"{_FROM} WHERE e.ledger_id = %s AND {among_them}", (ledger_id, authors, ids))
+    return [EventRef(*row) for row in rows]
+
+
 def times(session: Session, ledger_id: int, indexes: Iterable[int]) -> dict[int, int]:
     """Return received_ms by leaf index."""
     wanted = sorted(set(indexes))
@@ -55,10 +75,7 @@ def insert_events(
     session: WriteSession, ledger_id: int, events: Iterable[tuple[EventRef, dict[str, object] | None]]
 ) -> None:
     """Insert event rows with the problem that a refusal was answered with."""
-    rows = [
-        (ledger_id, *(getattr(ref, name) for name in EVENT_COLUMNS), encode_json(problem) if problem else None)
-        for ref, problem in events
-    ]
+    rows = [(ledger_id, *_columns_of(ref), encode_json(problem) if problem else None) for ref, problem in events]
     bulk_insert(session, EVENT, ("ledger_id", *EVENT_COLUMNS, "problem"), rows)
 
 

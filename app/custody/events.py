@@ -100,6 +100,7 @@ class Envelope(Strict):
 _ENVELOPE = TypeAdapter(Envelope)
 _DETAILS = {name: TypeAdapter(event_type.details) for name, event_type in TYPES.items()}
 
+_MAY_HOLD_ARRAYS = frozenset({"units", "after", "details"})
 ZERO_HASH = b64url_encode(bytes(32))
 
 
@@ -137,7 +138,7 @@ def parse_event(payload: bytes) -> Event:
         TooLargeError: More than 16 KiB.
     """
     value = parse_json(payload, max_bytes=MAX_PAYLOAD_BYTES, max_depth=MAX_PAYLOAD_DEPTH)
-    body = _validated(_ENVELOPE, _tuples(value), "event_shape")
+    body = _validated(_ENVELOPE, _members(value), "event_shape")
     event_type = TYPES.get(body.type)
     if event_type is None:
         raise MalformedError("This service does not know that type of event.", code="unknown_type")
@@ -147,6 +148,13 @@ def parse_event(payload: bytes) -> Event:
         raise MalformedError("The author must be one of the signers.", code="signature_set")
     details = _validated(_DETAILS[body.type], body.details, "details_shape")
     return Event(b64url_encode(sha256(payload)), event_type, body, details, parse_rfc3339(body.at))
+
+
+def _members(value: object) -> object:
+    """Turn the arrays of a payload into tuples where the envelope may have any; elsewhere they are wrong anyway."""
+    if not isinstance(value, dict):
+        return value
+    return {n: _tuples(v) if n in _MAY_HOLD_ARRAYS else v for n, v in value.items()}
 
 
 def _tuples(value: object) -> object:

@@ -60,8 +60,8 @@ class Loader:
             todo = self._earlier_events(todo)
 
     def _known_ids(self, events: list[Event]) -> None:
-        found = _store.refs(self.session, self.ledger_id, "event_id", (e.body.event_id for e in events))
-        self.facts.load(found)
+        names = ((e.body.author, e.body.event_id) for e in events)
+        self.facts.load(_store.refs_by_id(self.session, self.ledger_id, names))
 
     def _stored_lists(self, events: list[Event]) -> None:
         """Take lists of ids that came before their event, or with it when it had to wait."""

@@ -5,13 +5,13 @@ signed checkpoint. The same event sent again gets the same receipt, byte for byt
 the first checkpoint that contains the leaf, and Ed25519 signatures are deterministic.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.canon import JsonValue
 from app.clock import rfc3339_ms
 from app.custody.chain import Link
-from app.custody.state import EventRef
+from app.custody.state import EventRef, evolve
 from app.custody.walk import Step
 from app.ledger.paths import Paths
 
@@ -80,7 +80,7 @@ class Receipt:
 
     def proven(self, paths: Paths, note: bytes) -> "Receipt":
         """Add the inclusion proof under the signed checkpoint of a tree that holds the leaf."""
-        return replace(self, tree_size=paths.size, proof=paths.path(self.index), checkpoint=note.decode("utf-8"))
+        return evolve(self, tree_size=paths.size, proof=paths.path(self.index), checkpoint=note.decode("utf-8"))
 
     @property
     def state(self) -> str:

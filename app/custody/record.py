@@ -51,6 +51,7 @@ from app.units.documents import Plan, Policy
 log = structlog.get_logger(__name__)
 Answer = Receipt | ServiceError
 HOUR_MS = 3_600_000
+MAX_PARSED_DOCUMENTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class Recorder:
         self.ledger_id, self.name, self.origin = head.ledger_id, head.name, head.origin
         self.published: tuple[int, bytes] = (last[0], last[1]) if last else (0, b"")
         self._known_keys: dict[str, PublicKey] = {}
+        self._parsed: dict[str, Policy | Plan] = {}
 
     def _refuse_rollback(self, session: Session, head: Head) -> None:
         mark = self._high_water.size
@@ -193,11 +195,18 @@ class Recorder:
 
     def _documents(self, session: Session) -> Any:
         def parse(content_hash: str) -> Policy | Plan | None:
+            if content_hash in self._parsed:  # content-addressed: it cannot change
+                return self._parsed[content_hash]
             data = unit_records.read_document(session, self.ledger_id, content_hash)
             try:
-                return unit_records.parsed(data) if data is not None else None
+                found = unit_records.parsed(data) if data is not None else None
             except ServiceError:
                 return None
+            if found is not None:
+                self._parsed[content_hash] = found
+            while len(self._parsed) > MAX_PARSED_DOCUMENTS:
+                self._parsed.pop(next(iter(self._parsed)))
+            return found
 
         cache: dict[str, Policy | Plan | None] = {}
 
@@ -214,13 +223,16 @@ class Recorder:
         if known is not None:
             group.replays.append((position, known))
             return
+        size = walk.size
         try:
             self._need_keys(walk.facts, item.event)
             step = walk.take(item.event, item.value, item.received_ms)
-        except ServiceError as error:
-            group.answers[position] = error
-            return
-        except RuntimeError:
+        except Exception as error:
+            if walk.size != size:  # it was taken, and what follows from it failed: no part of this group may stand
+                raise
+            if isinstance(error, ServiceError):
+                group.answers[position] = error
+                return
             log.exception("event_failed", event=item.event.hash)
             group.answers[position] = TamperError(
                 "The event could not be judged; nothing of it was recorded.", code="internal"
@@ -248,7 +260,7 @@ class Recorder:
             ref: EventRef = walk.facts.get(EventRef, target)
             if ref.outcome is not None:
                 continue
-            via = group.steps[-1].event if ref.result == "held" else None
+            via = walk.decision_on(target) if ref.result == "held" else None
             found = walk.outcome(target, received_ms, via=via)
             self._verdict(walk, group, target, (found.result, found.code), received_ms, via)
 
@@ -310,6 +322,8 @@ class Recorder:
             event = parse_event(self._payloads(session, [ref.leaf_index])[ref.leaf_index])
             walk = self._walk(session, head, [ProvenEvent(event, None, now_ms)])
             walk.bodies[target] = event
+            if not _still_due(walk.facts, target, code):
+                return 0
             told = ("pending" if code == "pending_overdue" else "accepted", code)
             if not code:
                 found = walk.outcome(target, now_ms)
@@ -364,7 +378,9 @@ class Recorder:
     def _index_places(self, session: WriteSession, walk: Walk, group: Group) -> None:
         """Keep the index over places in step with the policy in force."""
         # A policy comes into force by its own event or, when that had to wait, by the verdict on it.
-        if walk.facts.dirty[Meta] and any(step.event.type.name in {"policy.publish", "verdict"} for step in group.steps):
+        if walk.facts.dirty[Meta] and any(
+            step.event.type.name in {"policy.publish", "verdict"} for step in group.steps
+        ):
             meta = walk.facts.meta
             policy = self._documents(session)(meta.policy) if meta and meta.policy else None
             if isinstance(policy, Policy):
@@ -415,6 +431,15 @@ def receipt_of(session: Session, reader: Reader, origin: str, ref: EventRef) -> 
     if checkpoint is None:
         return receipt
     return receipt.proven(Paths(checkpoint[0], reader.nodes(session).node), checkpoint[1])
+
+
+def _still_due(facts: Facts, target: str, code: str) -> bool:
+    """Say, under the lock, whether the clock's word is still to be said: another process may have said it."""
+    if code == "overdue":
+        handover: Handover | None = facts.get(Handover, target)
+        return handover is not None and handover.status == "open" and handover.overdue_index is None
+    waiting: Waiting | None = facts.get(Waiting, target)
+    return waiting is not None and waiting.done_index is None and not (code and waiting.alarmed)
 
 
 def payload_of(leaf: bytes) -> bytes:

@@ -5,9 +5,11 @@ and a rule that asks for anything else is a bug (`RuntimeError`); in replay the 
 absent does not exist. Rules never change facts: they return new records, which the walk puts.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, fields
+from functools import cache
+from operator import attrgetter
+from typing import Any, Literal, TypeVar, cast
 
 from app.keys.state import Device, Key
 from app.units.state import Alias, Containment, Label, Seal, Unit
@@ -166,9 +168,30 @@ KEY_OF: dict[type, str] = {
 }  # fmt: skip
 
 
+_KEY = {kind: attrgetter(name) for kind, name in KEY_OF.items()}
+
+
 def key_of(record: Record) -> str:
     """Return the key of a record among its kind."""
-    return str(getattr(record, KEY_OF[type(record)]))
+    return str(_KEY[type(record)](record))
+
+
+T = TypeVar("T")
+
+
+def evolve(record: T, **changes: object) -> T:
+    """Return a record with some fields changed: `dataclasses.replace` for the hot path, a third of its cost."""
+    values_of, places = _fields_of(cast("Hashable", type(record)))
+    values = list(values_of(record))
+    for name, value in changes.items():
+        values[places[name]] = value
+    return type(record)(*values)
+
+
+@cache
+def _fields_of(kind: Hashable) -> tuple[Callable[[object], tuple[object, ...]], dict[str, int]]:
+    names = [each.name for each in fields(cast("Any", kind))]
+    return attrgetter(*names), {name: place for place, name in enumerate(names)}
 
 
 class Facts:

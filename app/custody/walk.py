@@ -18,7 +18,7 @@ from app.custody.events import Event
 from app.custody.rules.case import RULES_VERSION, Case, Context, Judgement
 from app.custody.rules.clockwork import CLOCK_RULES
 from app.custody.rules.judge import judge
-from app.custody.state import EventRef, Facts, Handover, Waiting
+from app.custody.state import EventRef, Facts, Handover, Meta, Waiting, evolve
 from app.keys.state import Key
 from app.units.documents import Plan, Policy
 from app.units.state import Unit
@@ -54,8 +54,11 @@ class Walk:
         self.size = size
         self.ready: list[str] = []
         self.bodies: dict[str, Event] = {}
+        self._decisions: dict[str, str] = {}
         self._seen = seen
         self._parse_document = parse_document
+        self._meta: Meta | None = None
+        self._named: tuple[Policy | None, dict[str, Plan]] = (None, {})
 
     def take(self, event: Event, jws: JsonValue, received_ms: int) -> Step:
         """Judge a proven event, build its leaf, and put everything that follows.
@@ -85,18 +88,29 @@ class Walk:
         return self._judge_verdict(event, context)
 
     def _context(self, event: Event, received_ms: int) -> Context:
-        meta = self.facts.meta
-        policy = self._parse_document(meta.policy) if meta and meta.policy else None
-        plans = {name: self._parse_document(content) for name, content in meta.plans} if meta else {}
+        policy, plans = self._in_force()
         root, seen_ms = self._seen(event.body.checkpoint.size)
         if root != event.body.checkpoint.root:  # a tree that the phone does not hold says nothing about time
             seen_ms = 0
         return Context(
             index=self.size, received_ms=received_ms, seen_root=root, seen_ms=seen_ms,
-            policy=policy if isinstance(policy, Policy) else None,
-            plans={name: plan for name, plan in plans.items() if isinstance(plan, Plan)},
-            parse_document=self._parse_document,
+            policy=policy, plans=plans, parse_document=self._parse_document,
         )  # fmt: skip
+
+    def _in_force(self) -> tuple[Policy | None, dict[str, Plan]]:
+        """Return the policy and plans in force; remembered while the ledger's state names the same and all are here."""
+        meta = self.facts.meta
+        if meta is None:
+            return None, {}
+        if meta is not self._meta:
+            policy = self._parse_document(meta.policy) if meta.policy else None
+            plans = {name: self._parse_document(content) for name, content in meta.plans}
+            self._named = (
+                policy if isinstance(policy, Policy) else None,
+                {name: plan for name, plan in plans.items() if isinstance(plan, Plan)},
+            )
+            self._meta = meta if None not in (policy, *plans.values()) else None
+        return self._named
 
     def _link(self, unit: str, judgement: Judgement) -> Link:
         fresh = next((r for r in reversed(judgement.records) if isinstance(r, Unit) and r.unit == unit), None)
@@ -124,7 +138,7 @@ class Walk:
             self.facts.put(record)
         for link in step.leaf.links:
             unit: Unit = self.facts.get(Unit, link.unit)
-            self.facts.put(replace(unit, seq=link.seq, head=step.leaf.hash))
+            self.facts.put(evolve(unit, seq=link.seq, head=step.leaf.hash))
         self.facts.put(self._with_author(step))
         self.bodies[step.event.hash] = step.event
         self.size += 1
@@ -154,17 +168,38 @@ class Walk:
     def _wake(self, step: Step) -> None:
         """Find the events whose outcome this one brings about."""
         event = step.event
-        if event.type.name == "decision" and step.judgement.result == "accepted":
-            self.ready.append(event.details.event)
-        for waiting in self.facts.waiting_on(event.hash):
-            again = self.outcome(waiting.hash, step.ref.received_ms, via=event)
+        if step.judgement.result == "accepted":
+            self._let_in(event)
+        woken = self.facts.waiting_on(event.hash)
+        if event.type.name == "verdict":
+            woken += self.facts.waiting_on(event.details.event)
+        for waiting in woken:
+            again = self.outcome(waiting.hash, step.ref.received_ms)
             if again.result == "pending":
-                self.facts.put(replace(waiting, awaited=again.awaited, due_ms=again.due_ms))
+                self._wait_on(waiting, again)
             else:
                 self.ready.append(waiting.hash)
-        if event.type.name == "verdict":
-            for waiting in self.facts.waiting_on(event.details.event):
-                self.ready.append(waiting.hash)
+
+    def _let_in(self, event: Event) -> None:
+        """Note the held event that a decision lets in or not: the decision itself, or its late acceptance."""
+        decision: Event | None = event
+        if event.type.name == "verdict" and event.details.result == "accepted":
+            decision = self.bodies.get(event.details.event)
+        if decision is not None and decision.type.name == "decision":
+            held: EventRef = self.facts.get(EventRef, decision.details.event)
+            if held.outcome is None:
+                self._decisions[held.hash] = decision.hash
+                self.ready.append(held.hash)
+
+    def decision_on(self, target_hash: str) -> Event | None:
+        """Return the decision that brings a held event to its outcome, when one was just taken."""
+        return self.bodies.get(self._decisions.get(target_hash, ""))
+
+    def _wait_on(self, waiting: Waiting, again: Judgement) -> None:
+        """Let an event wait for what it needs next."""
+        self.facts.put(replace(waiting, awaited=again.awaited, due_ms=again.due_ms))
+        if again.due_ms is not None:
+            self._note_cancel(self.bodies[waiting.hash])
 
     def outcome(self, target_hash: str, received_ms: int, *, via: Event | None = None, code: str = "") -> Judgement:
         """Judge an event again whose moment has come, as of now; nothing is put.
@@ -183,7 +218,8 @@ class Walk:
         if ref.result == "held":
             if via is None or via.type.name != "decision" or via.details.result == "refuse":
                 return Judgement("refused", "decision")
-            return judge(target, self.facts, replace(context, decided=True))
+            found = judge(target, self.facts, replace(context, decided=True))
+            return found if found.result != "pending" else Judgement("refused", found.code)
         waiting: Waiting = self.facts.get(Waiting, target_hash)
         due = waiting.awaited is None and waiting.due_ms is not None and received_ms >= waiting.due_ms
         return judge(target, self.facts, replace(context, due=due))
@@ -201,8 +237,10 @@ class Walk:
         told: Verdict = event.details
         ref: EventRef = self.facts.get(EventRef, told.event)
         via = self.bodies.get(event.body.after[-1]) if ref.result == "held" and event.body.after else None
-        found = self.outcome(told.event, context.received_ms, via=via, code=told.code)
         clock = told.code in CLOCK_RULES
+        if not clock and (ref.result not in {"pending", "held"} or ref.outcome is not None):
+            return replace(own, result="refused", code="not_waiting", links=[], records=own.records)
+        found = self.outcome(told.event, context.received_ms, via=via, code=told.code)
         if not clock and (found.result, found.code) != (told.result, told.code):
             return replace(own, result="refused", code="verdict_mismatch", links=[], records=own.records)
         found.records.extend(own.records)

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select
 
-from app.db import Session, WriteSession, bulk_insert
-from app.ledger._tables import CHECKPOINT, LEAF, LEDGER, TILE
+from app.db import Session, WriteSession, among, bulk_insert, run
+from app.ledger._tables import CHECKPOINT, LEAF, LEDGER
 
 
 def insert_ledger(session: WriteSession, ledger_id: int, name: str, origin: str, root: bytes, edge: bytes) -> None:
@@ -22,23 +22,20 @@ def next_ledger_id(session: Session) -> int:
 
 def head_row(session: Session, name: str | None, *, lock: bool) -> Sequence[object] | None:
     """Return the head row of a ledger by name (or the only one), locked FOR UPDATE where asked."""
-    statement = select(
-        LEDGER.c.ledger_id, LEDGER.c.name, LEDGER.c.origin, LEDGER.c.size, LEDGER.c.root, LEDGER.c.edge, LEDGER.c.epoch
-    )
-    if name:
-        statement = statement.where(LEDGER.c.name == name)
-    rows = session.execute(statement.with_for_update() if lock else statement).fetchmany(2)
+    sql = "SELECT ledger_id, name, origin, size, root, edge, epoch FROM ledger"
+    values = () if name is None else (name,)
+    if name is not None:
+        sql += " WHERE name = ?"
+    if lock and session.dialect.name != "sqlite":
+        sql += " FOR UPDATE"
+    rows = run(session, sql, *values).fetchmany(2)
     return tuple(rows[0]) if len(rows) == 1 else None
 
 
 def move_head(session: WriteSession, ledger_id: int, old: tuple[int, int], new: tuple[int, bytes, bytes]) -> bool:
     """Move a head from (size, epoch) to (size, root, edge); False when somebody else moved it."""
-    changed = session.execute(
-        update(LEDGER)
-        .where(LEDGER.c.ledger_id == ledger_id, LEDGER.c.size == old[0], LEDGER.c.epoch == old[1])
-        .values(size=new[0], root=new[1], edge=new[2])
-    )
-    return changed.rowcount == 1
+    sql = "UPDATE ledger SET size = ?, root = ?, edge = ? WHERE ledger_id = ? AND size = ? AND epoch = ?"
+    return run(session, sql, *new, ledger_id, *old).rowcount == 1
 
 
 def insert_leaves(
@@ -51,9 +48,8 @@ def insert_leaves(
 
 def read_tile(session: Session, ledger_id: int, level: int, n: int) -> bytes:
     """Return a tile's bytes, empty when there is none."""
-    found = session.execute(
-        select(TILE.c.bytes).where(TILE.c.ledger_id == ledger_id, TILE.c.level == level, TILE.c.n == n)
-    ).scalar()
+    sql = "SELECT bytes FROM ledger_tile WHERE ledger_id = ? AND level = ? AND n = ?"
+    found = run(session, sql, ledger_id, level, n).scalar()
     return bytes(found) if found is not None else b""
 
 
@@ -69,17 +65,17 @@ def put_tiles(session: WriteSession, ledger_id: int, tiles: Sequence[tuple[int, 
 
 def insert_checkpoint(session: WriteSession, ledger_id: int, size: int, root: bytes, note: bytes, made_ms: int) -> None:
     """Insert a signed checkpoint."""
-    session.execute(insert(CHECKPOINT).values(ledger_id=ledger_id, size=size, root=root, note=note, made_ms=made_ms))
+    sql = "INSERT INTO ledger_checkpoint (ledger_id, size, root, note, made_ms) VALUES (?, ?, ?, ?, ?)"
+    run(session, sql, ledger_id, size, root, note, made_ms)
 
 
 def checkpoint_rows(session: Session, ledger_id: int, sizes: Sequence[int]) -> list[tuple[int, bytes, int]]:
     """Return (size, root, made_ms) of the checkpoints of these sizes."""
-    rows = session.execute(
-        select(CHECKPOINT.c.size, CHECKPOINT.c.root, CHECKPOINT.c.made_ms).where(
-            CHECKPOINT.c.ledger_id == ledger_id, CHECKPOINT.c.size.in_(list(sizes))
-        )
-    )
-    return [(size, bytes(root), made) for size, root, made in rows]
+    if not sizes:
+        return []
+    condition, wanted = among(session, "size", sizes)
+    sql = f"SELECT size, root, made_ms FROM ledger_checkpoint WHERE ledger_id = ? AND {condition}"
+    return [(size, bytes(root), made) for size, root, made in run(session, sql, ledger_id, wanted)]
 
 
 def first_checkpoint_from(session: Session, ledger_id: int, size: int) -> tuple[int, bytes] | None:
@@ -115,9 +111,6 @@ def leaf_rows(session: Session, ledger_id: int, first: int, end: int) -> list[tu
 
 def leaves_at(session: Session, ledger_id: int, indexes: Sequence[int]) -> dict[int, bytes]:
     """Return leaves by index."""
-    rows = session.execute(
-        select(LEAF.c.leaf_index, LEAF.c.leaf).where(
-            LEAF.c.ledger_id == ledger_id, LEAF.c.leaf_index.in_(list(indexes))
-        )
-    )
-    return {index: bytes(leaf) for index, leaf in rows}
+    condition, wanted = among(session, "leaf_index", indexes)
+    sql = f"SELECT leaf_index, leaf FROM ledger_leaf WHERE ledger_id = ? AND {condition}"
+    return {index: bytes(leaf) for index, leaf in run(session, sql, ledger_id, wanted)}

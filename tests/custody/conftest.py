@@ -23,21 +23,34 @@ def postgres_town_mould(postgres_template: str, tmp_path_factory: pytest.TempPat
     return postgres_mould(postgres_template, tmp_path_factory.mktemp("mould"))
 
 
-@pytest.fixture(params=BACKENDS)
-def mould(request: pytest.FixtureRequest) -> Mould:
-    """The mould of each database in turn."""
-    name = "postgres_town_mould" if request.param == "postgresql" else "sqlite_town_mould"
-    return request.getfixturevalue(name)
+@pytest.fixture(scope="session")
+def postgres_town(postgres_town_mould: Mould, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """One town on PostgreSQL for many tests, since copying a database takes half a second there."""
+    yield from _lent(postgres_town_mould, tmp_path_factory.mktemp("town"))
 
 
 @pytest.fixture
-def town(mould: Mould, tmp_path: Path) -> Iterator[Town]:
-    """A town of this test's own; the whole ledger is verified again at its end."""
-    own = mould.pour(tmp_path)
+def alone() -> None:
+    """Ask for a town that no other test uses: for tests that move time, keys, documents or the whole ledger."""
+
+
+@pytest.fixture(params=BACKENDS)
+def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
+    """A settled town with labels to use; its whole ledger is verified again when it is given back."""
+    if request.param == "sqlite":
+        yield from _lent(request.getfixturevalue("sqlite_town_mould"), tmp_path)
+    elif "alone" in request.fixturenames:
+        yield from _lent(request.getfixturevalue("postgres_town_mould"), tmp_path)
+    else:
+        yield request.getfixturevalue("postgres_town").refresh()
+
+
+def _lent(mould: Mould, folder: Path) -> Iterator[Town]:
+    own = mould.pour(folder)
     try:
         yield own
         own.check()
     finally:
         own.leave()
-    if not own.db.is_sqlite:
-        drop_database(own.db.url.render_as_string(hide_password=False))
+        if not own.db.is_sqlite:
+            drop_database(own.db.url.render_as_string(hide_password=False))

@@ -100,6 +100,14 @@ class Town(House):
         other.recorder = Recorder(db, other.settings, ServerKeys.load(folder / "keys"), high_water)
         return other
 
+    def refresh(self) -> Self:
+        """Begin anew on a used ledger: labels to take, and every phone has seen everything."""
+        if len(self.blanks) < 40:
+            self.blanks += self.labels(self.kpu1, 80)
+        self.look(*self.phones())
+        self.begins = self.size()
+        return self
+
     def leave(self) -> None:
         """Close what a copy opened."""
         self.recorder._high_water.close()

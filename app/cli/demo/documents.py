@@ -136,10 +136,11 @@ def _station_place(station: Station) -> Json:
 def policy_document(figures: Json, found: Iterable[Station]) -> Json:
     """Return the policy: two signatures a side and an escort for ballots, four witnesses for a destruction."""
     november = figures["election_nov_2024"]
+    revote = november["ballots_breakdown"]["revote_PILWALI"]
     contests = [
         {"id": "PILGUB", "name": "Gubernur dan Wakil Gubernur", "revote": 0},
-        {"id": "PILWALI", "name": "Wali Kota dan Wakil Wali Kota", "revote": november["ballots_breakdown"]["revote_PILWALI"]},
-    ]  # fmt: skip
+        {"id": "PILWALI", "name": "Wali Kota dan Wakil Wali Kota", "revote": revote},
+    ]
     side = {"officers": 2}
     return {
         "v": 1, "kind": "policy", "title": "Pilkada Serentak 2024, Kota Bontang (demonstration, synthetic split)",

@@ -12,10 +12,12 @@ from typing import Any
 from app.canon import JsonValue, b64url_encode, sha256
 from app.cli.demo.agenda import MINUTE_MS, in_wita
 from app.cli.demo.wire import DemoError, Door
-from app.cli.phone import Phone, Signed, ids_commitment
+from app.cli.phone import Phone, ids_commitment
 from app.ids import new_unit_id
 
 BATCH_EVENTS = 400
+BATCH_SPAN_MS = 20 * MINUTE_MS
+"""Phones with a network send soon: a batch never holds more than this much scenario time."""
 MAX_LINES = 80
 
 
@@ -56,9 +58,11 @@ class Stage:
     recorded: int = 0
     names: dict[str, str] = field(default_factory=dict)
     packings: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     _queue: list[Sent] = field(default_factory=list)
     _pocket: dict[str, list[Sent]] = field(default_factory=dict)
     _now_ms: int = 0
+    _since_ms: int = 0
 
     # -- saying things -------------------------------------------------------------------------------
 
@@ -146,9 +150,7 @@ class Stage:
         self._count(1)
         return ids
 
-    def commission(
-        self, team: Team, lines: Sequence[dict[str, Any]], *, at: int, place: str, **more: Any
-    ) -> list[str]:
+    def commission(self, team: Team, lines: Sequence[dict[str, Any]], *, at: int, place: str, **more: Any) -> list[str]:
         """Bind labels to units, so many lines an event as a payload holds; return the events' hashes."""
         events: list[str] = []
         for start in range(0, len(lines), MAX_LINES):
@@ -179,6 +181,10 @@ class Stage:
     def _send(self, sent: Sent, at: int) -> None:
         if at < self._now_ms:
             raise DemoError(f"The story goes back in time at {sent.type}, {in_wita(at)}.")
+        if self._queue and at - self._since_ms > BATCH_SPAN_MS:
+            self.flush()
+        if not self._queue:
+            self._since_ms = at
         self._now_ms = at
         self._queue.append(sent)
         if len(self._queue) >= BATCH_EVENTS:

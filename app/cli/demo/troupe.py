@@ -14,8 +14,9 @@ from app.cli.demo.stage import Stage
 class Goods:
     """Unit ids by what they are in the story.
 
-    `cartons` per contest, in packing order; `left` sheets by carton; `commissioned` the event that bound a lot; `boxes` and `bundles` by (station, contest); `kits` by (station,
-    item); `stock` by item; `apart` by (contest, condition); `seals` by box.
+    `cartons` per contest, in packing order, and `left` the sheets in each; `commissioned` the event that bound
+    a lot; `boxes` and `bundles` by (station, contest); `kits` by (station, item); `stock` by item; `apart` by
+    (contest, condition); `seals` by box.
     """
 
     cartons: dict[str, list[str]] = field(default_factory=dict)

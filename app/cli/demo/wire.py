@@ -6,6 +6,7 @@ chapters, what became of it is read from the answers.
 
 import secrets
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -25,19 +26,42 @@ class DemoError(RuntimeError):
     """The service answered something that the story does not expect; the text names event and answer."""
 
 
-class Door:
-    """The service, seen by one client with one key."""
+@dataclass(frozen=True, slots=True)
+class KeyLogin:
+    """Earns tokens with a signed assertion by an enrolled key, for one audience (RFC 7523)."""
 
-    def __init__(self, url: str, origin: str, key: PrivateKey) -> None:
-        """Take the address of a running service and the key that asks for tokens.
+    key: PrivateKey
+    origin: str
+
+    def ask(self, client: httpx.Client) -> httpx.Response:
+        """Ask for a token."""
+        return client.post("/oauth/token", data=token_request(self.key, self.origin))
+
+
+@dataclass(frozen=True, slots=True)
+class SecretLogin:
+    """Earns tokens with a client's secret."""
+
+    client_id: str
+    client_secret: str
+
+    def ask(self, client: httpx.Client) -> httpx.Response:
+        """Ask for a token."""
+        named = (self.client_id, self.client_secret)
+        return client.post("/oauth/token", data={"grant_type": "client_credentials"}, auth=named)
+
+
+class Door:
+    """The service, seen by one client."""
+
+    def __init__(self, url: str, login: "KeyLogin | SecretLogin") -> None:
+        """Take the address of a running service and what earns a token there.
 
         Args:
             url: Base address, `http://127.0.0.1:8000`.
-            origin: Origin of the ledger; the audience of the assertion.
-            key: An enrolled key; its kid is issuer and subject.
+            login: A key, or a client's secret.
         """
-        self.origin = origin
-        self._key = key
+        self._login = login
         self._client = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False)
         self._token = ""
         self._renew_at = 0.0
@@ -60,7 +84,7 @@ class Door:
 
     def _bearer(self) -> str:
         if time.monotonic() >= self._renew_at:
-            answer = self._client.post("/oauth/token", data=token_request(self._key, self.origin))
+            answer = self._login.ask(self._client)
             if answer.status_code != httpx.codes.OK:
                 raise DemoError(f"No token: {answer.status_code} {answer.text[:600]}")
             granted = answer.json()

@@ -9,7 +9,9 @@ from dataclasses import replace
 from app.custody.rules.case import Case
 from app.custody.rules.labels import check_district
 from app.custody.state import EventRef
+from app.units.containment import effective_sensitivity
 from app.units.documents import STATION_KINDS
+from app.units.state import Unit
 
 CORRECTABLE = {"unit.commission": frozenset({"contest", "district", "destination", "item"})}
 
@@ -38,26 +40,31 @@ def correct(case: Case) -> None:
     unit = case.unit(told.unit)
     if set(case.body.units) != {told.unit}:
         case.refuse("units_mismatch", "The event names the one unit that it corrects.")
+    if unit.agencies[0] != target.agency:
+        case.refuse("not_your_agency", "Another agency put that unit on the ledger.", agency=unit.agencies[0])
     if unit.parent is not None:
         case.refuse("packed", "Take the unit out before it is corrected.", unit=unit.unit)
-    _check_value(case, told.field, told.value)
+    _check_value(case, unit, told.field, told.value)
     corrected = replace(unit, **{told.field: told.value})
+    if told.field == "item":
+        corrected = replace(corrected, sensitivity=case.item(told.value).sensitivity)
+        corrected = replace(corrected, effective=effective_sensitivity(corrected))
     if corrected.destination is not None:
         check_district(case, unit.unit, corrected.contest, corrected.district, corrected.destination)
-    if told.field == "contest" and unit.quantity:
+    if told.field in {"contest", "item"} and unit.quantity:
         for figure in _figures(unit.source, unit.condition):
             case.tally(figure, unit, -unit.quantity)
             case.tally(figure, corrected, unit.quantity)
-    case.advance("correction", unit, **{told.field: told.value})
+    case.advance("correction", corrected)
 
 
 def _figures(source: str, condition: str) -> list[str]:
     return [f"in:{source}", *([f"is:{condition}"] if condition != "good" else [])]
 
 
-def _check_value(case: Case, field: str, value: str) -> None:
-    if field == "item":
-        case.item(value)
+def _check_value(case: Case, unit: Unit, field: str, value: str) -> None:
+    if field == "item" and case.item(value).kind != case.item(unit.item).kind:
+        case.refuse("different_goods", "A lot stays a lot, and one thing one thing.", unit=unit.unit)
     if field == "contest" and value not in {c.id for c in case.policy.election_by_id[case.body.election].contests}:
         case.refuse("unknown_contest", "The election has no such contest.", contest=value)
     if field == "destination":

@@ -6,7 +6,7 @@ device's sequence: a refusal leaves no trace on any unit.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from app.custody.events import Event
@@ -20,6 +20,7 @@ from app.custody.state import (
     Result,
     Severity,
     Tally,
+    evolve,
     key_of,
 )  # fmt: skip
 from app.custody.statetable import next_state
@@ -248,7 +249,7 @@ class Case:
                 unit=unit.unit,
                 lifecycle=unit.lifecycle,
             )
-        moved = replace(unit, lifecycle=lifecycle, **changes)
+        moved = evolve(unit, lifecycle=lifecycle, **changes)
         self.put(moved)
         self.link((moved,))
         return moved
@@ -312,9 +313,9 @@ class Case:
     # -- who signs -----------------------------------------------------------------------------------
 
     def side(self, first: str) -> list[Key]:
-        """Return the keys of one side (`giver` or `taker`, with seconds), refusing a side of two agencies."""
-        keys = self.keys_as(first, "second")
-        if not any(self.body.signers[key.kid] == first for key in keys):
+        """Return the keys of one side (`giver` or `taker`, then seconds), refusing a side of two agencies."""
+        keys = [*self.keys_as(first), *self.keys_as("second")]
+        if not keys or self.body.signers[keys[0].kid] != first:
             self.refuse("policy_unmet", f"Nobody signs as {first}.", missing=first)
         if len({key.agency for key in keys}) != 1:
             self.refuse("policy_unmet", "The officers of one side belong to one agency.", missing="second")

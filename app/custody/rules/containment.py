@@ -11,6 +11,8 @@ from app.custody.rules.labels import check_district
 from app.units.containment import effective_sensitivity, with_child, without_child
 from app.units.state import Containment, Unit
 
+BEHIND_THE_WALL = frozenset({"opened", "closed", "returned"})
+
 
 def pack(case: Case) -> None:
     """Put units into a parent of the same holder at the same place."""
@@ -21,13 +23,18 @@ def pack(case: Case) -> None:
     for node in (parent, *children):
         case.holding_side(node)
         case.not_blocked(node)
-    if parent.seals:
-        case.refuse("sealed_parent", "The container is sealed; remove the seals first.", unit=parent.unit)
+    _check_unsealed(case, parent)
     for child in children:
         _check_child(case, parent, child)
         parent = _put_in(case, parent, child)
     act = "unit.pack:allocate" if parent.destination else "unit.pack"
     case.advance(act, parent)
+
+
+def _check_unsealed(case: Case, parent: Unit) -> None:
+    for above in (parent, *case.above(parent)):
+        if above.seals:
+            case.refuse("sealed_parent", "The container is sealed; remove the seals first.", unit=above.unit)
 
 
 def _check_child(case: Case, parent: Unit, child: Unit) -> None:
@@ -51,6 +58,8 @@ def _check_child(case: Case, parent: Unit, child: Unit) -> None:
             unit=child.unit,
             destination=child.destination,
         )
+    if child.children and child.destination is None:
+        case.refuse("packed", "Fill it inside the box: its contents must be those of the station.", unit=child.unit)
     if parent.contest and child.contest and parent.contest != child.contest:
         case.report("WRONG_KIND", "tinggi", unit=child.unit, sticky=True, expected=parent.contest, found=child.contest)
         case.refuse("wrong_contest", "The box is for another contest.", unit=child.unit, expected=parent.contest)
@@ -94,13 +103,12 @@ def unpack(case: Case) -> None:
     children = case.units()
     case.holding_side(parent)
     case.not_blocked(parent)
-    for above in (parent, *case.above(parent)):
-        if above.seals:
-            case.refuse("sealed_parent", "The container is sealed; remove the seals first.", unit=above.unit)
+    _check_unsealed(case, parent)
+    walled = any(above.lifecycle in BEHIND_THE_WALL for above in (parent, *case.above(parent)))
     for child in children:
         if child.parent != parent.unit:
             case.refuse("not_inside", "The ledger says that the unit is not in that container.", unit=child.unit)
-        if parent.lifecycle in {"opened", "closed", "returned"} and child.contest is not None:
+        if walled and child.contest is not None:
             case.refuse(
                 "secrecy_wall", "Once opened at a station, ballots are counted, never tracked.", unit=child.unit
             )
@@ -125,7 +133,9 @@ def _take_out(case: Case, parent: Unit, child: Unit) -> Unit:
         custody=top.custody,
         since_index=case.context.index,
         agencies=agencies,
-        destination=None if child.lifecycle == "allocated" and child.contest else child.destination,
+        destination=None
+        if parent.destination and child.lifecycle == "allocated" and child.contest
+        else child.destination,
     )
     packed: Containment = case.get(Containment, f"{child.unit}:{child.packed_index}")
     case.put(replace(packed, until_index=case.context.index))

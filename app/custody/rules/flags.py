@@ -79,9 +79,10 @@ def _not_on_hold(case: Case, unit: Unit) -> None:
 
 def destroy(case: Case) -> None:
     """Destroy units before witnesses; each count must equal the ledger's to the sheet."""
-    counts = {line.unit: line for line in case.details.lines}
-    if set(counts) != set(case.body.units) or len(counts) != len(case.details.lines):
+    lines = case.details.lines
+    if {line.unit for line in lines} != set(case.body.units) or len(lines) != len(case.body.units):
         case.refuse("units_mismatch", "The event's units are exactly those of its lines, each once.")
+    counts = {case.unit(line.unit).unit: line for line in lines}
     _check_witnesses(case)
     for unit in case.units():
         keys = case.holding_side(unit)
@@ -89,8 +90,7 @@ def destroy(case: Case) -> None:
         _not_on_hold(case, unit)
         case.not_blocked(unit)
         _check_condemned(case, unit)
-        told = counts.get(unit.unit)
-        if told is None or told.quantity != unit.quantity:
+        if counts[unit.unit].quantity != unit.quantity:
             case.refuse("wrong_count", "The count is not the ledger's.", unit=unit.unit, expected=unit.quantity)
         case.advance("unit.destroy", unit)
         case.tally(f"destroyed:{unit.condition}", unit, unit.quantity)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from app.canon import b64url_encode
 from app.custody.rules.case import Case
 from app.custody.state import EventRef, Meta
-from app.keys.state import Key
+from app.keys.state import Device, Key
 from app.keys.verify import PublicKey
 from app.units.documents import Plan, Policy
 
@@ -53,6 +53,7 @@ def genesis(case: Case) -> None:
         case.refuse("policy_unmet", "The genesis asks for more policy signers than it has founders.")
     service = next(key for key in keys if key.kind == "service")
     case.put(*keys)
+    case.put(Device(case.body.author, case.body.device.seq, case.event.hash, case.event.at_ms))
     case.put(Meta(
         "ledger", origin=case.body.ledger, demo=case.details.demo, service_kid=service.kid, administrators=founders,
         policy_signers=case.details.policy_signers, genesis=case.event.hash,
@@ -79,9 +80,8 @@ def publish_policy(case: Case) -> None:
 def publish_plan(case: Case) -> None:
     """Put the plan of an election in force, signed by two approvers of the commission."""
     keys = case.keys_as("approver")
-    commission = {
-        k.officer for k in keys if k.kind == "administrator" or case.policy.agency_by_id[k.agency].kind == "commission"
-    }
+    ours = {agency.id for agency in case.policy.agencies if agency.kind == "commission"}
+    commission = {key.officer for key in keys if key.kind == "administrator" or key.agency in ours}
     if len(commission) < 2 and len(case.meta.administrators) > 1:
         case.refuse("policy_unmet", "Two approvers of the commission sign a plan.", needed=2, present=len(commission))
     plan = case.context.parse_document(case.details.document)

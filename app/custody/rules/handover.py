@@ -16,7 +16,7 @@ from app.custody.state import Handover
 from app.custody.statetable import next_state
 from app.keys.state import Key
 from app.units.documents import SENSITIVITY_RANK
-from app.units.state import Unit
+from app.units.state import Label, Unit
 
 ESCORTS = frozenset({"police", "military"})
 SEALED_OR_LATER = frozenset({"opened", "closed", "returned"})
@@ -35,11 +35,12 @@ def release(case: Case) -> None:
     due_ms = parse_rfc3339(case.details.due_by)
     if due_ms <= case.event.at_ms:
         case.refuse("due_before_release", "The goods cannot be due before they leave.")
-    if rule.escort and not case.details.internal:
+    inside = case.details.internal and case.details.to_agency == keys[0].agency
+    if rule.escort and not inside:
         _check_escort(case, units)
     for unit in units:
         _note_unsealed(case, unit)
-        case.advance("custody.release", case.unit(unit.unit), custody="released", handover=case.event.hash)
+        case.advance("custody.release", case.get(Unit, unit.unit), custody="released", handover=case.event.hash)
     note_early_release(case, case.details.to_place)
     case.put(
         Handover(
@@ -153,6 +154,9 @@ def accept(case: Case) -> None:
     exceptions = _exceptions(case, handover)
     if any(case.get(Unit, named).lifecycle not in SEALED_OR_LATER for named in handover.units):
         note_late(case, handover)
+    place = case.policy.place_by_id[case.body.place]
+    if not place.registered and SENSITIVITY_RANK[handover.sensitivity]:
+        case.report("PLACE_UNREGISTERED", "tinggi", handover=handover.release, place=place.id)
     for named in handover.units:
         _accept_line(case, handover, named, exceptions.get(named), keys[0])
     case.put(
@@ -221,7 +225,8 @@ def _exceptions(case: Case, handover: Handover) -> dict[str, Any]:
 
 def _accept_line(case: Case, handover: Handover, named: str, exception: Any, taker: Key) -> None:
     unit: Unit = case.get(Unit, named)
-    given_back = handover.status == "cancelled" and unit.handover is None and unit.agency == handover.agency
+    loose = unit.handover is None and unit.parent is None and unit.custody == "held"
+    given_back = handover.status == "cancelled" and loose and unit.agency == handover.agency
     mine = unit.handover == handover.release or given_back
     act = "custody.accept:destination" if unit.destination == case.body.place else "custody.accept"
     if not mine or next_state(act, unit.lifecycle) is None:
@@ -270,6 +275,8 @@ def _note_line(case: Case, handover: Handover, unit: Unit, exception: Any) -> No
     if exception is not None:
         case.report("DAMAGED", "sedang", unit=unit.unit, handover=handover.release, reason=exception.reason)
     note_wrong_destination(case, unit, case.body.place)
+    if unit.destination is None and case.body.place != handover.to_place:
+        case.report("WRONG_DEST", "tinggi", unit=unit.unit, handover=handover.release, expected=handover.to_place)
     _note_unsealed(case, unit)
     unit = case.get(Unit, unit.unit)
     learned = [flag for flag in ("hold", "quarantine") if unit.flag_since.get(flag, -1) > handover.leaf_index]
@@ -284,9 +291,14 @@ def _unsolicited(case: Case) -> None:
     case.side("taker")
     for named in case.body.units:
         unit = case.find_unit(named)
+        label: Label | None = case.get(Label, named)
+        if label is not None and label.status == "retired":
+            case.report("RETIRED_LABEL", "kritis", unit=named, successor=label.successor)
         if unit is None:
             case.report("UNKNOWN_LABEL", "tinggi", unit=named)
             continue
+        if unit.lifecycle == "destroyed":
+            case.report("RESURRECTED_UNIT", "kritis", unit=unit.unit)
         case.report("UNSOLICITED", "tinggi", unit=unit.unit, holder=unit.agency)
         index = case.context.index
         case.put(replace(unit, flag_since={"orphan": index, "quarantine": index, **unit.flag_since}))
@@ -315,8 +327,9 @@ def cancel(case: Case) -> None:
     keys = case.side("giver")
     if keys[0].agency != handover.agency:
         case.refuse("not_holder", "Only the releaser cancels.", holder=handover.agency)
-    takers = [key for key in case.keys_as("taker") if key.agency == handover.to_agency]
-    if not takers and not case.context.due and case.context.received_ms < handover.due_ms:
+    takers = {key.officer for key in case.keys_as("taker") if key.agency == handover.to_agency}
+    named = handover.to_officer in takers if handover.to_officer is not None else bool(takers)
+    if not named and not case.context.due and case.context.received_ms < handover.due_ms:
         case.wait("cancel_waits", due_ms=handover.due_ms)
     _give_back(case, handover, "custody.cancel", "cancelled")
 

@@ -11,6 +11,7 @@ from app.custody.events import ZERO_HASH, Event
 from app.custody.rules import amend, containment, flags, foundation, handover, labels, lots, observe, people, seals
 from app.custody.rules.case import Case, Context, Judgement, Refusal, WaitForEvent
 from app.custody.state import Discrepancy, Facts
+from app.errors import ServiceError
 from app.keys.state import Device, Key
 
 RULES = {
@@ -87,6 +88,8 @@ def _decide(case: Case) -> Judgement:
         RULES[case.event.type.name](case)
     except Refusal as no:
         return case.without_effect("refused", no.code, no.detail, no.facts)
+    except ServiceError as error:  # a value that no shape forbids and no calendar has
+        return case.without_effect("refused", error.code, error.detail, dict(error.facts))
     except WaitForEvent as wait:
         judgement = case.without_effect("pending", wait.code, "It takes effect when what it waits for arrives.")
         judgement.awaited, judgement.due_ms = wait.awaited, wait.due_ms
@@ -123,7 +126,7 @@ def _admit(case: Case) -> None:
         case.refuse("ledger_closed", "This ledger is closed; nothing but verdicts follows.")
     keys = [case.key(kid) for kid in case.body.signers]
     for key in keys:
-        if key.revoked_index is not None and not case.context.decided:
+        if _revoked_before(case, key) and not case.context.decided:
             raise Held("key_revoked", key.kid)
     if event.type.kind == "service":
         if case.body.author != meta.service_kid:
@@ -135,6 +138,12 @@ def _admit(case: Case) -> None:
         _check_after(case)
     elif case.context.policy is not None:
         _note_mandates(case, keys)
+
+
+def _revoked_before(case: Case, key: Key) -> bool:
+    """Say whether a key had ended when the event came: validity is by index, also of what waited since."""
+    came = case.context.index if case.context.origin_index is None else case.context.origin_index
+    return key.revoked_index is not None and key.revoked_index < came
 
 
 def _acts_at(case: Case) -> int:
@@ -157,7 +166,10 @@ def _check_mandates(case: Case, keys: list[Key]) -> None:
             case.refuse("role", f"The role {key.role} does not sign as {capacity}.", kid=key.kid, role=key.role)
         if capacity in {"giver", "taker"} and rule.acts and case.event.type.name not in rule.acts:
             case.refuse("role", f"The role {key.role} does not do {case.event.type.name}.", kid=key.kid, role=key.role)
-        if capacity in {"giver", "taker"} and case.policy.agency_by_id[key.agency].kind == "supervisor":
+        agency = case.policy.agency_by_id.get(key.agency)
+        if agency is None:
+            case.refuse("unknown_agency", "The policy knows no such agency.", agency=key.agency)
+        if capacity in {"giver", "taker"} and agency.kind == "supervisor":
             case.refuse(
                 "supervisor_handles", "A supervisor observes and witnesses and never handles goods.", kid=key.kid
             )
@@ -179,7 +191,10 @@ def _check_place(case: Case) -> None:
 
 def _check_after(case: Case) -> None:
     for awaited in case.body.after:
-        if case.recorded(awaited) is None:
+        earlier = case.recorded(awaited)
+        decides = case.event.type.name == "decision" and case.details.event == awaited
+        undecided = earlier is not None and earlier.result in {"pending", "held"} and earlier.outcome is None
+        if earlier is None or (undecided and not decides):
             case.wait("pending_predecessor", awaited=awaited)
 
 

@@ -34,8 +34,8 @@ def issue(case: Case) -> None:
         case.refuse(
             "ids_missing", "Send the list of ids with the event; its hash must match.", ids_hash=case.details.ids_hash
         )
-    ids = data.decode("ascii").split()
-    if ids_document(ids) != data or not all(map(is_unit_id, ids)):
+    ids = data.decode("ascii", "replace").split()
+    if not all(map(is_unit_id, ids)) or ids_document(ids) != data:
         case.refuse("label_checksum", "The list holds something that is no unit id.")
     if len(set(ids)) != len(ids) or len(ids) != case.details.count:
         case.refuse("count", "The list repeats an id or is not as long as the event says.", count=len(set(ids)))

@@ -38,7 +38,8 @@ def _wall(case: Case, unit: Unit) -> None:
     """Refuse to say anything of a single pack of ballots whose container was opened at a station."""
     if unit.contest is None or case.item(unit.item).kind != "lot":
         return
-    if any(above.lifecycle in BEHIND_THE_WALL for above in case.above(unit)):
+    inside = any(above.lifecycle in BEHIND_THE_WALL for above in case.above(unit))
+    if inside or unit.lifecycle == "opened":
         case.report("SECRECY_WALL", "tinggi", unit=unit.unit, sticky=True)
         case.refuse("secrecy_wall", "Once opened at a station, ballots are counted, never tracked.", unit=unit.unit)
 
@@ -77,6 +78,8 @@ def count(case: Case) -> None:
         pass
     for line in case.details.lines:
         unit = case.find_unit(line.unit) if line.unit else None
+        if unit is not None:
+            _wall(case, unit)
         expected = line.expected
         if expected is None and unit is not None:
             expected = unit.quantity

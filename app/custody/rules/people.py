@@ -23,7 +23,8 @@ def possession_message(origin: str, challenge: str, kid: str) -> bytes:
 def enrol(case: Case) -> None:
     """Enrol a key: sound, fresh, held by who shows it, by a registrar of the subject's agency and an approver.
 
-    The registrar is the author. Founders may act for any agency; they alone may enrol the first registrars.
+    The registrar is the author. Founders may act for any agency, an agency's root key for its own: so the first
+    registrars come in.
     """
     told = case.details
     jwk = _sound_key(case)
@@ -38,6 +39,8 @@ def enrol(case: Case) -> None:
         case.refuse("self_approval", "Nobody enrols a key for himself.", officer=told.officer)
     if told.place not in case.policy.place_by_id:
         case.refuse("unknown_place", "The policy knows no such place.", place=told.place)
+    if registrar.place is not None and not case.policy.within(told.place, registrar.place):
+        case.refuse("jurisdiction", "The place lies outside the registrar's mandate.", place=told.place)
     starts, ends = parse_rfc3339(told.valid_from), parse_rfc3339(told.valid_until)
     if starts >= ends:
         case.refuse("mandate", "The mandate ends before it begins.")
@@ -66,7 +69,8 @@ def _sound_key(case: Case) -> PublicKey:
 def _two_approvers(case: Case) -> tuple[Key, list[Key]]:
     keys = case.keys_as("approver")
     registrar = case.key(case.body.author)
-    if registrar not in keys or not (registrar.kind == "administrator" or REGISTRAR in registrar.access):
+    may = registrar.kind in {"administrator", "root"} or REGISTRAR in registrar.access
+    if registrar not in keys or not may:
         case.refuse("role", "A registrar is the author of an enrolment and signs as approver.")
     if len({key.officer for key in keys}) < 2 and len(case.meta.administrators) > 1:
         case.refuse("policy_unmet", "Two approvers sign an enrolment.", needed=2, missing="approver")

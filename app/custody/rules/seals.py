@@ -34,6 +34,9 @@ def _check_lines(case: Case, lines: Any) -> None:
 
 def _holder_may(case: Case, unit: Unit) -> None:
     keys = case.holding_side(unit)
+    for above in case.above(unit):
+        if above.seals:
+            case.refuse("sealed_parent", "The unit lies in a sealed container.", unit=unit.unit, parent=above.unit)
     case.not_blocked(unit)
     case.need_officers(keys, case.policy.signing_by_sensitivity[unit.effective].release)
 

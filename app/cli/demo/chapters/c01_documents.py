@@ -1,6 +1,6 @@
 """21 October: the founders publish the policy and the plan, both synthetic where the file says so."""
 
-from app.cli.demo.agenda import wita
+from app.cli.demo.agenda import MINUTE_MS, wita
 from app.cli.demo.documents import PROVINCE, plan_document, policy_document
 from app.cli.demo.figures import ELECTION
 from app.cli.demo.troupe import Troupe
@@ -18,7 +18,6 @@ def play(troupe: Troupe) -> None:
         details = {"document": stage.door.put_document(document)}
         if type_ == "plan.publish":
             details["election"] = ELECTION
-        stage.say(
-            first, type_, details, at=AT + minutes * 60_000, place=PROVINCE, capacity="approver", with_={second: "approver"}
-        )  # fmt: skip
+        at = AT + minutes * MINUTE_MS
+        stage.say(first, type_, details, at=at, place=PROVINCE, capacity="approver", with_={second: "approver"})
         stage.flush()

@@ -25,7 +25,6 @@ def play(troupe: Troupe) -> None:
     first, second = troupe.cast.founders
     for part in registrars():
         enrol(troupe, part, (first, second), at=AT)
-    troupe.stage.flush()
     for n, part in enumerate(walk_ins()):
         at = AT + (60 + 5 * n) * MINUTE_MS
         enrol_online(troupe, part, (troupe.cast[f"REG-{part.agency}"], second), at=at)

@@ -24,7 +24,6 @@ def play(troupe: Troupe) -> None:
     loads = _load(troupe)
     _drive(troupe, loads)
     _receive(troupe, loads)
-    troupe.stage.flush()
 
 
 def _load(troupe: Troupe) -> list[str]:
@@ -65,8 +64,8 @@ def _commission(troupe: Troupe, contest: str, labels: list[str]) -> None:
 def _drive(troupe: Troupe, loads: list[str]) -> None:
     stage, cast, escort = troupe.stage, troupe.cast, troupe.cast["POLDA-1"]
     handed = stage.hand_over(
-        cast.team("HUB"), cast.team("POS"), loads, (doc.CARRIER, doc.POST_TRUCK), at=wita(f"{DAY} 12:30"), place=doc.HUB,
-        minutes=5, hours=1, escort=escort, vehicle=doc.POST_TRUCK, waybill=WAYBILL, name="release Samarinda-PT Pos",
+        cast.team("HUB"), cast.team("POS"), loads, (doc.CARRIER, doc.POST_TRUCK), at=wita(f"{DAY} 12:30"),
+        place=doc.HUB, minutes=5, hours=1, escort=escort, vehicle=doc.POST_TRUCK, waybill=WAYBILL,
     )  # fmt: skip
     details = {"release": handed.release, "vehicle": doc.POST_TRUCK}
     for type_, clock in (("departed", "12:40"), ("arrived", "17:10")):
@@ -80,7 +79,7 @@ def _receive(troupe: Troupe, loads: list[str]) -> None:
     store = cast.team("WH")
     stage.hand_over(
         cast.team("POS"), store, loads, (doc.KPU, doc.WAREHOUSE), at=wita(f"{DAY} 17:12"), place=doc.POST_TRUCK,
-        minutes=8, hours=1, escort=cast["POLDA-1"], waybill=WAYBILL, name="release PT Pos-Bontang",
+        minutes=8, hours=1, escort=cast["POLDA-1"], waybill=WAYBILL,
     )  # fmt: skip
     lines = [
         {"unit": load, "counted": len(goods.cartons[contest]), "expected": len(goods.cartons[contest])}

@@ -35,7 +35,6 @@ def play(troupe: Troupe) -> None:
             hall, store, [*goods.cartons[contest], *apart], (doc.KPU, doc.WAREHOUSE), at=wita("2024-11-02 16:00"),
             place=doc.HALL, minutes=0, internal=True,
         )  # fmt: skip
-    stage.flush()
 
 
 def _count(troupe: Troupe) -> None:

@@ -9,4 +9,3 @@ from app.cli.demo.troupe import Troupe
 def play(troupe: Troupe) -> None:
     """Enrol 554 officers; each `key.enrol` was signed over a QR code and travels later."""
     enrol_all(troupe, kpps(troupe.stations), at=wita("2024-11-08 09:00"))
-    troupe.stage.flush()

@@ -25,7 +25,6 @@ def play(troupe: Troupe) -> None:
     _lots_of_stations(troupe)
     _replacements(troupe)
     _revote(troupe)
-    stage.flush()
 
 
 def _boxes(troupe: Troupe) -> None:
@@ -97,8 +96,8 @@ def _revote(troupe: Troupe) -> None:
     stage, goods, store = troupe.stage, troupe.goods, troupe.cast.team("WH")
     at, wanted = wita("2024-11-12 10:00"), troupe.figures["election_nov_2024"]["ballots_breakdown"]["revote_PILWALI"]
     unit = goods.apart["PILWALI", "revote"] = troupe.label()
-    line = {"unit": unit, "item": doc.BALLOT, "contest": "PILWALI", "quantity": 0, "source": "empty", "condition": "revote"}
-    stage.commission(store, [line], at=at, place=doc.WAREHOUSE)
+    lot = {"unit": unit, "item": doc.BALLOT, "contest": "PILWALI", "quantity": 0, "source": "empty"}
+    stage.commission(store, [{**lot, "condition": "revote"}], at=at, place=doc.WAREHOUSE)
     for carton in reversed(goods.cartons["PILWALI"][:-1]):
         part = min(wanted, goods.left[carton])
         stage.move(store, (carton, unit), part, "REVOTE_STOCK", at=at, place=doc.WAREHOUSE)

@@ -5,6 +5,8 @@ province and city correct it together, and the bundle is packed again. One box l
 On the 15th the police chief and the supervisor inspect the warehouse together, unannounced.
 """
 
+from typing import Any
+
 from app.cli.demo import documents as doc
 from app.cli.demo import irregular
 from app.cli.demo.agenda import MINUTE_MS, wita
@@ -28,7 +30,6 @@ def play(troupe: Troupe) -> None:
         _seal(troupe, station, at + 10 * MINUTE_MS)
         if n == INSPECTED_AFTER:
             _inspect(troupe, at + 12 * MINUTE_MS)
-    troupe.stage.flush()
 
 
 def _fill(troupe: Troupe, station: Station, at: int) -> None:
@@ -60,23 +61,21 @@ def _pack(troupe: Troupe, station: Station, at: int) -> None:
         if irregular.is_wrong_district(troupe, station, contest):
             stage.act(store, "unit.pack", told, at=at, place=doc.WAREHOUSE, units=units, expect="dapil_mismatch")
             irregular.correct_district(troupe, bundle, at)
-        packed = stage.act(store, "unit.pack", told, at=at + MINUTE_MS, place=doc.WAREHOUSE, units=units)
+        packed = stage.act(store, "unit.pack", told, at=at, place=doc.WAREHOUSE, units=units)
         stage.packings.append(packed)
 
 
 def _seal(troupe: Troupe, station: Station, at: int) -> None:
     """Put two numbered seals on each box."""
-    goods, lines = troupe.goods, []
+    goods, lines = troupe.goods, list[dict[str, Any]]()
     for contest in doc.CONTESTS:
         if irregular.is_unsealed(station, contest):
             continue
         box = goods.boxes[station.place, contest]
         goods.seals[box] = [(point, troupe.seal()) for point in (1, 2)]
         lines.extend({"unit": box, "point": point, "number": number} for point, number in goods.seals[box])
-    units = list(dict.fromkeys(str(line["unit"]) for line in lines))
-    troupe.stage.act(
-        troupe.cast.team("WH"), "seal.apply", {"seals": lines}, at=at, place=doc.WAREHOUSE, units=units
-    )
+    units = list(dict.fromkeys(line["unit"] for line in lines))
+    troupe.stage.act(troupe.cast.team("WH"), "seal.apply", {"seals": lines}, at=at, place=doc.WAREHOUSE, units=units)
 
 
 def _inspect(troupe: Troupe, at: int) -> None:

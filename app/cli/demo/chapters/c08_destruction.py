@@ -33,6 +33,5 @@ def play(troupe: Troupe) -> None:
     witnesses = {cast[name]: "witness" for name in ("PEMKOT-1", "KAPOLRES", "KODIM-1", "BAWASLU-1")}
     stage.act(
         site, "unit.destroy", {"minutes": MINUTES, "method": METHOD, "lines": lines}, at=wita("2024-11-26 06:30"),
-        place=doc.BURN_SITE, units=list(lots), also=witnesses, note="Berita acara dan foto: made up for the demonstration.",
+        place=doc.BURN_SITE, units=list(lots), also=witnesses, note="Berita acara dan foto (demo)",
     )  # fmt: skip
-    stage.flush()

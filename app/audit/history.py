@@ -1,0 +1,328 @@
+"""What happened to a unit, and to what contained it while it was inside, in ledger order.
+
+`unit_history` answers `GET /v1/units/{id}/history`: one row per event, refused attempts among them, and one
+row per gap: the time between a release and its answer, a handover past its time, goods reported missing or
+received without a release. A gap is an interval with a cause; a later good scan never heals it silently
+(domain reference section 8). With `size`, everything is told as it was known at that tree size.
+
+The number of SQL statements does not depend on the length of the history or the depth of containment.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sqlalchemy import CTE, ColumnElement, and_, case, literal, or_, select
+
+from app.audit import handovers
+from app.audit.events import Told, event_as_json, seen_times, told, told_events
+from app.audit.places import Answer, Places, utc
+from app.audit.scope import Scope
+from app.audit.units import Standing, look_up
+from app.canon import JsonValue
+from app.custody._tables import DISCREPANCY, EVENT, EVENT_UNIT, HANDOVER
+from app.custody.state import Handover
+from app.db import Int, ReadSession
+from app.keys.grants import Viewer
+from app.units._tables import CONTAINMENT, UNIT
+
+MAX_ROWS = 1000
+END = 2**62
+"""The leaf index that no ledger reaches: the open end of an interval."""
+DECIDES = frozenset({"verdict", "decision"})
+BREAKS = {"SHORT": "missing", "UNSOLICITED": "unsolicited_receipt"}
+"""Discrepancies that leave the custody of a unit uncertain from their leaf on, and the cause to tell."""
+
+_HANDOVER: tuple[ColumnElement[Any], ...] = tuple(
+    HANDOVER.c[field.name].label(f"h_{field.name}") for field in fields(Handover)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One event of the history: through which container it reached the unit, and its place in the chain."""
+
+    event: Told
+    via: str | None
+    seq: int | None
+    handover: Handover | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """An interval of leaf indexes in which custody was not plainly held; `until` is None while it is open."""
+
+    kind: str
+    cause: str
+    since: int
+    until: int | None
+    via: str | None
+    handover: str | None
+    ended_by: str | None
+
+
+def unit_history(
+    session: ReadSession, ledger_id: int, viewer: Viewer, named: str, *,
+    size: int | None = None, after: int | None = None, limit: int = MAX_ROWS,
+) -> Answer:  # fmt: skip
+    """Return the history of a unit.
+
+    Args:
+        session: Reading; one snapshot.
+        ledger_id: The ledger.
+        viewer: Who asks.
+        named: Unit id, label or foreign code, as typed.
+        size: Tell it as known at this tree size; as of now when absent.
+        after: The last index of the page before.
+        limit: At most 1000 events a page; gaps stand with the event that began them.
+
+    Returns:
+        `unit`, `size`, `items` (rows of `kind` `event` or `gap`), `open_gaps` of the whole history, `next`.
+
+    Raises:
+        MalformedError: `label_checksum`.
+        MissingError: No such unit for this viewer; `label_retired` with `successor`.
+    """
+    scope = Scope.of(session, ledger_id, viewer)
+    standing = look_up(session, scope, named)
+    known = END if size is None else size
+    found = _events(session, ledger_id, standing, known)
+    gaps = sorted(_gaps(session, ledger_id, standing, found, known), key=lambda gap: (gap.since, gap.kind))
+    first = after if after is not None else -1
+    page = [f for f in found if f.event.ref.leaf_index > first][: min(limit, MAX_ROWS)]
+    last = page[-1].event.ref.leaf_index if page else first
+    more = bool(found) and found[-1].event.ref.leaf_index > last
+    shown = [gap for gap in gaps if first < gap.since and (gap.since <= last or not more)]
+    return {
+        "unit": standing.unit.unit, "size": size, "items": _rows(session, ledger_id, found, page, shown, size),
+        "open_gaps": sum(gap.until is None for gap in gaps), "next": last if more else None,
+    }  # fmt: skip
+
+
+# -- events ----------------------------------------------------------------------------------------------
+
+
+def _windows(ledger_id: int, unit: str, known: int) -> CTE:
+    """Return the unit and every container with the intervals (since, until) in which it lay inside.
+
+    The ends are exclusive: what put the unit in, or took it out, names the unit itself.
+    """
+    itself = select(
+        UNIT.c.unit, literal(-1, Int).label("since"), literal(END, Int).label("until"), literal(0, Int).label("depth")
+    ).where(UNIT.c.ledger_id == ledger_id, UNIT.c.unit == unit)
+    start, inside = itself.cte("windows", recursive=True), CONTAINMENT
+    until = case((inside.c.until_index < known, inside.c.until_index), else_=literal(END, Int))
+    return start.union_all(
+        select(
+            inside.c.parent,
+            case((inside.c.since_index > start.c.since, inside.c.since_index), else_=start.c.since),
+            case((until < start.c.until, until), else_=start.c.until),
+            start.c.depth + 1,
+        ).where(
+            inside.c.ledger_id == ledger_id, inside.c.child == start.c.unit, inside.c.since_index < known,
+            inside.c.since_index < start.c.until, until > start.c.since,
+        )
+    )  # fmt: skip
+
+
+def _events(session: ReadSession, ledger_id: int, standing: Standing, known: int) -> list[Found]:
+    """Return the events of the history in ledger order, each once."""
+    found: dict[int, tuple[int, Found]] = {}
+    for row in _through(session, ledger_id, standing.unit.unit, known):
+        event, depth, via = told(row), row.depth, row.via if row.depth else None
+        index = event.ref.leaf_index
+        if index not in found or depth < found[index][0]:
+            found[index] = (depth, Found(event, via, row.seq if via is None else None, _handover(row)))
+    events = {index: one for index, (_, one) in found.items()}
+    reached = _reached(events.values())
+    for event in _more(session, ledger_id, standing, [one.event for one in events.values()], known):
+        via = reached.get(event.ref.hash, reached.get(event.ref.leaf_index))
+        events.setdefault(event.ref.leaf_index, Found(event, via, None, None))
+    return [events[index] for index in sorted(events)]
+
+
+def _reached(events: Iterable[Found]) -> dict[str | int | None, str | None]:
+    """Return through which container a decided event (by hash) and a retraction (by index) reached the unit."""
+    found: dict[str | int | None, str | None] = {}
+    for one in events:
+        if one.event.ref.type in DECIDES:
+            found[one.event.details["event"]] = one.via
+        found[one.event.ref.retracted_index] = one.via
+    return found
+
+
+def _through(session: ReadSession, ledger_id: int, unit: str, known: int) -> Iterable[Any]:
+    windows = _windows(ledger_id, unit, known)
+    query = told_events(ledger_id, windows.c.unit.label("via"), windows.c.depth, EVENT_UNIT.c.seq, *_HANDOVER)
+    query = query.join(
+        EVENT_UNIT, and_(EVENT_UNIT.c.ledger_id == ledger_id, EVENT_UNIT.c.leaf_index == EVENT.c.leaf_index)
+    ).join(windows, windows.c.unit == EVENT_UNIT.c.unit)
+    query = query.outerjoin(HANDOVER, and_(HANDOVER.c.ledger_id == ledger_id, HANDOVER.c.release == EVENT.c.hash))
+    return session.execute(
+        query.where(
+            EVENT.c.leaf_index < known, EVENT.c.leaf_index > windows.c.since, EVENT.c.leaf_index < windows.c.until
+        )
+    )
+
+
+def _handover(row: Any) -> Handover | None:
+    return handovers.handover(row[-len(_HANDOVER) :]) if row.h_release is not None else None
+
+
+def _more(
+    session: ReadSession, ledger_id: int, standing: Standing, events: Sequence[Told], known: int
+) -> Iterator[Told]:
+    """Yield what belongs to the history without naming the unit.
+
+    The event that a verdict decided, the retraction that marked an event, and what named the unit by another
+    label of it.
+    """
+    hashes = {event.details["event"] for event in events if event.ref.type in DECIDES}
+    marks = {event.ref.retracted_index for event in events if event.ref.retracted_index is not None}
+    labels = _other_labels(standing, events)
+    if not (hashes or marks or labels):
+        return
+    by_label = select(EVENT_UNIT.c.leaf_index).where(
+        EVENT_UNIT.c.ledger_id == ledger_id, EVENT_UNIT.c.unit.in_(sorted(labels))
+    )
+    wanted = or_(
+        EVENT.c.hash.in_(sorted(hashes)), EVENT.c.leaf_index.in_(sorted(marks)), EVENT.c.leaf_index.in_(by_label)
+    )
+    for row in session.execute(told_events(ledger_id).where(wanted, EVENT.c.leaf_index < known)):
+        yield told(row)
+
+
+def _other_labels(standing: Standing, events: Iterable[Told]) -> set[str]:
+    """Return the labels that were printed for the unit after its first."""
+    lines = [
+        line
+        for event in events
+        if event.ref.type == "unit.commission" and event.ref.result == "accepted"
+        for line in event.details["lines"]
+        if line["act"] == "reprint"
+    ]
+    known = {standing.unit.unit}
+    for line in lines:
+        if line["of"] in known:
+            known.add(line["unit"])
+    return known - {standing.unit.unit}
+
+
+def took_effect(event: Told, known: int) -> bool:
+    """Say whether an event had been accepted, at once or later, at a tree size."""
+    ref = event.ref
+    later = ref.outcome == "accepted" and ref.outcome_index is not None and ref.outcome_index < known
+    return ref.result == "accepted" or later
+
+
+# -- gaps ------------------------------------------------------------------------------------------------
+
+
+def _gaps(
+    session: ReadSession, ledger_id: int, standing: Standing, found: Sequence[Found], known: int
+) -> Iterator[Gap]:
+    """Yield the intervals in which the unit was not plainly held, as known at a tree size."""
+    for one in found:
+        if one.handover is not None and one.handover.leaf_index < known:
+            yield from _handover_gaps(one.handover, one.via or standing.unit.unit, one.via, known)
+    yield from _uncertain(session, ledger_id, standing, found, known)
+
+
+def _handover_gaps(handover: Handover, moved: str, via: str | None, known: int) -> Iterator[Gap]:
+    over = handover.closed_index is not None and handover.closed_index < known
+    until = handover.closed_index if over else None
+    excepted = {unit: kind for unit, kind, _ in handover.exceptions}
+    ended = excepted.get(moved, handover.status) if over else None
+    ended = "accepted" if ended in {"partial", "damaged"} else ended
+    yield Gap("released_not_accepted", "released", handover.leaf_index, until, via, handover.release, ended)
+    if handover.overdue_index is not None and handover.overdue_index < known:
+        yield Gap("overdue", "due_by_passed", handover.overdue_index, until, via, handover.release, ended)
+
+
+def _uncertain(
+    session: ReadSession, ledger_id: int, standing: Standing, found: Sequence[Found], known: int
+) -> Iterator[Gap]:
+    """Yield what was reported missing, or came without a release; rules version 1 ends the first never."""
+    windows = _windows(ledger_id, standing.unit.unit, known)
+    rows = session.execute(
+        select(DISCREPANCY.c.rule, DISCREPANCY.c.leaf_index, DISCREPANCY.c.handover, windows.c.unit, windows.c.depth)
+        .join(windows, windows.c.unit == DISCREPANCY.c.unit)
+        .where(
+            DISCREPANCY.c.ledger_id == ledger_id, DISCREPANCY.c.leaf_index < known,
+            DISCREPANCY.c.leaf_index > windows.c.since, DISCREPANCY.c.leaf_index < windows.c.until,
+            or_(
+                DISCREPANCY.c.rule == "UNSOLICITED",
+                and_(DISCREPANCY.c.rule == "SHORT", DISCREPANCY.c.handover.is_not(None)),
+            ),
+        )
+    )  # fmt: skip
+    for rule, index, handover, unit, depth in rows:
+        until = _cleared(found, unit, index, known) if rule == "UNSOLICITED" else None
+        ended = "quarantine_cleared" if until is not None else None
+        yield Gap("uncertain", BREAKS[rule], index, until, unit if depth else None, handover, ended)
+
+
+def _cleared(found: Iterable[Found], unit: str, since: int, known: int) -> int | None:
+    """Return the leaf at which the quarantine of an unsolicited receipt ended."""
+    return next(
+        (
+            one.event.ref.leaf_index
+            for one in found
+            if one.event.ref.leaf_index > since
+            and one.event.ref.type == "quarantine.clear"
+            and took_effect(one.event, known)
+            and unit in one.event.units
+        ),
+        None,
+    )
+
+
+# -- rows ------------------------------------------------------------------------------------------------
+
+
+def _rows(
+    session: ReadSession, ledger_id: int, found: Sequence[Found], page: Sequence[Found], gaps: Sequence[Gap],
+    size: int | None,
+) -> list[JsonValue]:  # fmt: skip
+    """Tell a page: events in ledger order, each gap after the event that began it."""
+    places = Places.load(session, ledger_id, (one.event.ref.place for one in found))
+    seen = seen_times(session, ledger_id, (one.event for one in page))
+    corrected = _corrections(found, END if size is None else size)
+    by_index = {one.event.ref.leaf_index: one.event for one in found}
+    keyed: list[tuple[tuple[int, int], JsonValue]] = [
+        ((one.event.ref.leaf_index, 0), {
+            "kind": "event", **event_as_json(one.event, places, seen, size=size), "via": one.via, "seq": one.seq,
+            "corrected": list(corrected.get(one.event.ref.hash, ())),
+        })
+        for one in page
+    ]  # fmt: skip
+    keyed += [((gap.since, 1), _gap_as_json(gap, by_index, places)) for gap in gaps]
+    return [row for _, row in sorted(keyed, key=lambda pair: pair[0])]
+
+
+def _corrections(found: Iterable[Found], known: int) -> dict[str, list[str]]:
+    """Return the hashes of the accepted corrections by what they correct."""
+    corrected: dict[str, list[str]] = {}
+    for one in found:
+        if one.event.ref.type == "correction" and took_effect(one.event, known):
+            corrected.setdefault(one.event.details["target"], []).append(one.event.ref.hash)
+    return corrected
+
+
+def _gap_as_json(gap: Gap, events: dict[int, Told], places: Places) -> Answer:
+    return {
+        "kind": "gap", "gap": gap.kind, "cause": gap.cause, "from": _edge(gap.since, events, places),
+        "to": _edge(gap.until, events, places), "via": gap.via, "handover": gap.handover, "ended_by": gap.ended_by,
+    }  # fmt: skip
+
+
+def _edge(index: int | None, events: dict[int, Told], places: Places) -> JsonValue:
+    """Tell one end of a gap: the leaf, and the time at which we learned of it."""
+    if index is None:
+        return None
+    event = events.get(index)
+    if event is None:
+        return {"index": index, "event": None, "at": None, "local": None}
+    ref = event.ref
+    at, local = utc(ref.received_ms), places.local(ref.received_ms, ref.place)
+    return {"index": index, "event": ref.hash, "at": at, "local": local}

@@ -1,0 +1,304 @@
+"""Does everything add up? The balance of each contest, every figure with the events behind it.
+
+`reconcile` answers `GET /v1/reconciliation`, `figure_events` gives the events behind one figure, page by page.
+The arithmetic is `app.audit.balance`; here stands only where its contributions come from: the tally (insert-only,
+one row per event and figure), the lots as they are, and the plan and policy in force (domain reference section
+11). Nothing is balanced automatically: a difference stays until an event explains it.
+
+Only lots of accountable goods of a contest count: ballot papers. A viewer of a part of the country sees what
+was done there and the need of its stations; identities that ask for all that came in are then `holds: null`
+unless goods came in there.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import and_, func, or_, select
+
+from app.audit import past
+from app.audit.balance import FIGURES, GOOD_CONDITIONS, Balance, Contribution, Identity, balance
+from app.audit.places import Answer
+from app.audit.scope import Scope, subtree
+from app.canon import JsonValue, b64url_decode
+from app.custody._tables import EVENT, EVENT_UNIT, OUTCOME, TALLY
+from app.db import ReadSession
+from app.errors import MissingError
+from app.keys.grants import Viewer
+from app.ledger._tables import LEAF
+from app.units import records as unit_records
+from app.units._tables import UNIT
+from app.units.documents import Plan, Policy, reserve
+from app.units.state import Unit
+
+EVENTS_PER_FIGURE = 20
+MAX_EVENTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A document in force and the event that put it there."""
+
+    document: Policy | Plan
+    leaf_index: int
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: whose view, which election and places (None for every one), as known when."""
+
+    scope: Scope
+    election: str
+    places: frozenset[str] | None
+    size: int | None
+    policy: InForce
+    plan: InForce | None
+
+    def here(self, place: str | None) -> bool:
+        """Say whether a place is among those asked for."""
+        return self.places is None or place in self.places
+
+
+def reconcile(
+    session: ReadSession, ledger_id: int, viewer: Viewer, *,
+    election: str | None = None, contest: str | None = None, place: str | None = None, size: int | None = None,
+    events_per_figure: int = EVENTS_PER_FIGURE,
+) -> Answer:  # fmt: skip
+    """Return the balance of every contest.
+
+    Args:
+        session: Reading; one snapshot.
+        ledger_id: The ledger.
+        viewer: Who asks.
+        election: The election; the only one of the policy when absent.
+        contest: One contest only.
+        place: The part of the country; everything the viewer sees when absent.
+        size: As known at this tree size.
+        events_per_figure: At most 500 of the events behind each figure; `figure_events` gives the rest.
+
+    Returns:
+        `contests`: each with `figures` (name, quantity, `count`, first `events`, `next`) and `identities`
+        (number, name, left, right, difference, `holds`).
+
+    Raises:
+        MissingError: No such place for this viewer, no such election, no policy in force then, or `size` beyond
+            the ledger.
+    """
+    question = _question(session, ledger_id, viewer, election, place, size)
+    found = balance(_contributions(session, question))
+    limit = min(events_per_figure, MAX_EVENTS)
+    return {
+        "election": question.election, "place": place, "size": size,
+        "contests": [_contest(one, limit) for one in found if contest in {None, one.contest}],
+    }  # fmt: skip
+
+
+def figure_events(
+    session: ReadSession, ledger_id: int, viewer: Viewer, *,
+    contest: str, figure: str, election: str | None = None, place: str | None = None, size: int | None = None,
+    after: int = 0, limit: int = 100,
+) -> Answer:  # fmt: skip
+    """Return the events behind one figure of a contest, in ledger order.
+
+    Args:
+        session: Reading; one snapshot.
+        ledger_id: The ledger.
+        viewer: Who asks.
+        contest: The contest.
+        figure: A name of `FIGURES`, such as `allocated`.
+        election: As `reconcile`.
+        place: As `reconcile`.
+        size: As `reconcile`; name it when paging, so that the list stands still.
+        after: How many were on the pages before.
+        limit: At most 500.
+
+    Raises:
+        MissingError: As `reconcile`; there is no such contest or figure.
+    """
+    question = _question(session, ledger_id, viewer, election, place, size)
+    found = {one.contest: one for one in balance(_contributions(session, question))}
+    if contest not in found or figure not in FIGURES:
+        raise MissingError("There is no such figure.", contest=contest, figure=figure)
+    return {"contest": contest, **_figure(found[contest], figure, min(limit, MAX_EVENTS), after)}
+
+
+# -- telling ---------------------------------------------------------------------------------------------
+
+
+def _contest(of: Balance, limit: int) -> Answer:
+    return {
+        "contest": of.contest, "figures": [_figure(of, name, limit) for name in FIGURES],
+        "identities": [_identity(identity) for identity in of.identities()],
+    }  # fmt: skip
+
+
+def _figure(of: Balance, name: str, limit: int, after: int = 0) -> Answer:
+    rows = sorted(
+        (row for part in FIGURES[name] for row in of.figures.get(part, ())),
+        key=lambda row: (row.leaf_index, row.n, row.unit or "", row.place or ""),
+    )
+    events: list[JsonValue] = [
+        {
+            "index": row.leaf_index, "event": row.event, "quantity": row.quantity, "figure": row.figure,
+            "unit": row.unit, "place": row.place,
+        }
+        for row in rows[after : after + limit]
+    ]  # fmt: skip
+    following = after + limit if len(rows) > after + limit else None
+    return {
+        "figure": name, "quantity": of.total(*FIGURES[name]), "count": len(rows), "events": events, "next": following,
+    }  # fmt: skip
+
+
+def _identity(identity: Identity) -> Answer:
+    return {
+        "number": identity.number, "name": identity.name, "left": _side(identity.left), "right": _side(identity.right),
+        "difference": identity.difference, "holds": identity.holds,
+    }  # fmt: skip
+
+
+def _side(terms: Mapping[str, int]) -> Answer:
+    return {"total": sum(terms.values()), "terms": dict(terms)}
+
+
+# -- asking ----------------------------------------------------------------------------------------------
+
+
+def _question(
+    session: ReadSession, ledger_id: int, viewer: Viewer, election: str | None, place: str | None, size: int | None
+) -> Question:
+    scope = Scope.of(session, ledger_id, viewer)
+    if size is not None and not 0 <= size <= past.ledger_size(session, ledger_id):
+        raise MissingError("The ledger has not had that size yet.", code="size", size=size)
+    chosen = scope.places() if place is None else subtree(session, scope, place)
+    everywhere = place is None and scope.path == ""
+    places = None if everywhere else frozenset(session.execute(chosen).scalars())
+    policy = _in_force(session, ledger_id, "policy.publish", None, size)
+    if policy is None or not isinstance(policy.document, Policy):
+        raise MissingError("No policy is in force.", code="no_policy")
+    named = election or policy.document.elections[0].id
+    if named not in policy.document.election_by_id:
+        raise MissingError("There is no such election.", election=named)
+    plan = _in_force(session, ledger_id, "plan.publish", named, size)
+    return Question(scope, named, places, size, policy, plan)
+
+
+def _in_force(
+    session: ReadSession, ledger_id: int, type_: str, election: str | None, size: int | None
+) -> InForce | None:
+    """Return the newest published document of a type, as known at a tree size."""
+    outcome = and_(OUTCOME.c.ledger_id == ledger_id, OUTCOME.c.hash == EVENT.c.hash, OUTCOME.c.outcome == "accepted")
+    effect = func.coalesce(OUTCOME.c.outcome_index, EVENT.c.leaf_index)
+    query = (
+        select(effect, EVENT.c.leaf_index, EVENT.c.hash, LEAF.c.leaf)
+        .join(LEAF, and_(LEAF.c.ledger_id == ledger_id, LEAF.c.leaf_index == EVENT.c.leaf_index))
+        .outerjoin(OUTCOME, outcome)
+        .where(EVENT.c.ledger_id == ledger_id, EVENT.c.type == type_)
+        .where(or_(EVENT.c.result == "accepted", OUTCOME.c.outcome_index.is_not(None)))
+        .order_by(effect.desc())
+    )
+    for _, index, event, leaf in session.execute(query if size is None else query.where(effect < size)):
+        details = orjson.loads(b64url_decode(orjson.loads(bytes(leaf))["event"]["payload"]))["details"]
+        if election is None or details["election"] == election:
+            data = unit_records.read_document(session, ledger_id, details["document"])
+            return InForce(unit_records.parsed(data), index, event) if data is not None else None
+    return None
+
+
+def _contributions(session: ReadSession, question: Question) -> Iterator[Contribution]:
+    policy: Any = question.policy.document
+    items = [item.code for item in policy.items if item.kind == "lot" and item.sensitivity == "accountable"]
+    yield from _tallied(session, question, items)
+    yield from _lots(session, question, items)
+    yield from _needs(question)
+
+
+def _tallied(session: ReadSession, question: Question, items: Sequence[str]) -> Iterator[Contribution]:
+    """Yield the rows of the tally: of what was done at the places, and for the stations among them."""
+    scope = question.scope
+    rows = session.execute(
+        select(
+            TALLY.c.figure, TALLY.c.contest, TALLY.c.quantity, TALLY.c.leaf_index, TALLY.c.event, TALLY.c.unit,
+            TALLY.c.place, TALLY.c.id, EVENT.c.place.label("done_at"),
+        )
+        .join(EVENT, and_(EVENT.c.ledger_id == TALLY.c.ledger_id, EVENT.c.hash == TALLY.c.event))
+        .where(TALLY.c.ledger_id == scope.ledger_id, TALLY.c.election == question.election)
+        .where(TALLY.c.item.in_(items), TALLY.c.contest.is_not(None), scope.agency_is(EVENT.c.agency))
+        .where(TALLY.c.leaf_index < question.size if question.size is not None else TALLY.c.leaf_index >= 0)
+        .where(or_(scope.place_in(EVENT.c.place), scope.place_in(TALLY.c.place)))
+    )  # fmt: skip
+    for figure, contest, quantity, index, event, unit, place, id_, done_at in rows:
+        if question.here(done_at) or question.here(place):
+            n = int(id_.rpartition("-")[2])
+            yield Contribution(figure, contest, quantity, index, event, unit, place, n)
+
+
+def _lots(session: ReadSession, question: Question, items: Sequence[str]) -> Iterator[Contribution]:
+    """Yield every lot as its latest event left it, where the event that brought it in is counted, too."""
+    scope = question.scope
+    counted = [row for row in _known_units(session, question, items) if row.condition in GOOD_CONDITIONS]
+    latest = _latest_events(session, question)
+    for unit in counted:
+        index, event, came_in, agency = latest[unit.unit]
+        ours = scope.viewer.all_agencies or agency == scope.viewer.agency
+        if unit.contest is not None and ours and question.here(came_in):
+            figure = f"now:{unit.condition}"
+            yield Contribution(figure, unit.contest, unit.quantity, index, event, unit.unit)
+
+
+def _known_units(session: ReadSession, question: Question, items: Sequence[str]) -> Iterator[Unit]:
+    if question.size is not None:
+        facts = past.facts_at(session, question.scope.ledger_id, question.size)
+        known: Sequence[Unit] = list(facts.kinds[Unit].values())
+    else:
+        wanted = and_(UNIT.c.ledger_id == question.scope.ledger_id, UNIT.c.item.in_(items))
+        columns = [UNIT.c[name] for name in Unit.__dataclass_fields__]
+        known = [Unit(*row) for row in session.execute(select(*columns).where(wanted))]
+    return (u for u in known if u.item in items and u.contest is not None and u.election == question.election)
+
+
+def _latest_events(session: ReadSession, question: Question) -> dict[str, tuple[int, str, str, str]]:
+    """Return (leaf index, hash) of each lot's latest event, and place and agency of its first."""
+    ledger_id = question.scope.ledger_id
+    chain = (
+        select(
+            EVENT_UNIT.c.unit, func.min(EVENT_UNIT.c.leaf_index).label("first"),
+            func.max(EVENT_UNIT.c.leaf_index).label("last"),
+        )
+        .join(UNIT, and_(UNIT.c.ledger_id == ledger_id, UNIT.c.unit == EVENT_UNIT.c.unit))
+        .where(EVENT_UNIT.c.ledger_id == ledger_id, EVENT_UNIT.c.seq.is_not(None), UNIT.c.contest.is_not(None))
+        .where(EVENT_UNIT.c.leaf_index < question.size if question.size is not None else EVENT_UNIT.c.leaf_index >= 0)
+        .group_by(EVENT_UNIT.c.unit)
+        .subquery()
+    )  # fmt: skip
+    first, last = EVENT.alias("first"), EVENT.alias("last")
+    rows = session.execute(
+        select(chain.c.unit, last.c.leaf_index, last.c.hash, first.c.place, first.c.agency)
+        .join(first, and_(first.c.ledger_id == ledger_id, first.c.leaf_index == chain.c.first))
+        .join(last, and_(last.c.ledger_id == ledger_id, last.c.leaf_index == chain.c.last))
+    )
+    return {unit: (index, event, place, agency) for unit, index, event, place, agency in rows}
+
+
+def _needs(question: Question) -> Iterator[Contribution]:
+    """Yield what the plan says each station needs, and the re-vote stock where every station is in sight."""
+    policy: Any = question.policy.document
+    plan: Any = question.plan.document if question.plan is not None else None
+    election = policy.election_by_id[question.election]
+    partly: set[str] = set()
+    for station in plan.stations if plan is not None else ():
+        contests = [district.contest for district in station.districts]
+        if not question.here(station.place):
+            partly.update(contests)
+        elif question.plan is not None:
+            source = (question.plan.leaf_index, question.plan.event, None, station.place)
+            kept = reserve(station.voters, election.reserve_permille)
+            for contest in contests:
+                yield Contribution("need:voters", contest, station.voters, *source)
+                yield Contribution("need:reserve", contest, kept, *source)
+    for contest in election.contests:
+        if plan is not None and contest.id not in partly:
+            source = (question.policy.leaf_index, question.policy.event, None, None)
+            yield Contribution("need:revote", contest.id, contest.revote, *source)

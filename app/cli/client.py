@@ -1,0 +1,85 @@
+"""`custody client`: systems of agencies that read over HTTP with a secret."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.clock import SystemClock
+from app.config import Settings
+from app.db import Database
+from app.keys.clients import add_client, all_clients, revoke_client
+from app.ledger.append import read_head
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group of commands."""
+    group = typer.Typer(help="API clients of other agencies.", no_args_is_help=True)
+    app.add_typer(group, name="client")
+
+    @group.command()
+    def add(
+        agency: Annotated[str, typer.Argument(help="Id of the agency.")],
+        access: Annotated[list[str], typer.Option(help="Access role; may be given several times.")],
+        place: Annotated[
+            str | None, typer.Option(help="Root of the places it may see; everywhere when absent.")
+        ] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="Print data.")] = False,
+    ) -> None:
+        """Add a client and print its secret, once."""
+        settings = Settings()
+        db = Database(settings.url())
+        with db.write() as session:
+            head = read_head(session, settings.ledger)
+            client, secret = add_client(session, head.ledger_id, agency, access, place)
+        told = {
+            "client_id": client.client,
+            "client_secret": secret,
+            "agency": agency,
+            "access": list(client.access),
+            "place": place,
+        }
+        if as_json:
+            print(json.dumps(told))
+            return
+        console = Console()
+        for name, value in told.items():
+            console.print(f"[bold]{name:14}[/] {value}", soft_wrap=True)
+        console.print("\nThe secret is not kept here and is not shown again.")
+
+    @group.command(name="list")
+    def list_(as_json: Annotated[bool, typer.Option("--json", help="Print data.")] = False) -> None:
+        """List the clients."""
+        settings = Settings()
+        with Database(settings.url()).read() as session:
+            clients = all_clients(session, read_head(session, settings.ledger).ledger_id)
+        if as_json:
+            rows = [
+                {
+                    "client_id": c.client,
+                    "agency": c.agency,
+                    "access": list(c.access),
+                    "place": c.place,
+                    "revoked": c.revoked_ms is not None,
+                }
+                for c in clients
+            ]
+            print(json.dumps(rows))
+            return
+        table = Table("client", "agency", "access", "place", "revoked")
+        for c in clients:
+            table.add_row(
+                c.client, c.agency, ", ".join(c.access), c.place or "everywhere", "yes" if c.revoked_ms else ""
+            )
+        Console().print(table)
+
+    @group.command()
+    def revoke(client: Annotated[str, typer.Argument(help="Id of the client.")]) -> None:
+        """End a client and its tokens, at once."""
+        settings = Settings()
+        db = Database(settings.url())
+        with db.write() as session:
+            revoke_client(session, read_head(session, settings.ledger).ledger_id, client, SystemClock().now_ms())
+        Console().print(f"{client} is revoked.")

@@ -1,0 +1,206 @@
+"""How the demonstration looks on a terminal of a hundred columns: a bar a chapter, then three tables and a proof."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Self
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.demo.agenda import WITA
+from app.cli.demo.founding import ORIGIN, Founding
+from app.cli.demo.play import Chapter
+from app.ids import group4
+
+WIDTH = 100
+SEVERITY_STYLE = {"kritis": "bold red", "tinggi": "red", "sedang": "yellow", "rendah": "cyan", "info": "dim"}
+WORDS = {
+    "unit.commission": "gets its label", "unit.pack": "packed", "unit.unpack": "taken out", "seal.apply": "sealed",
+    "custody.release": "released", "custody.accept": "accepted", "departed": "departed", "arrived": "arrived",
+    "inspection": "inspected", "sighting": "seen", "unit.open": "opened", "unit.close": "closed and sealed again",
+    "count": "counted",
+}  # fmt: skip
+"""Types of events in words, for the story of a box."""
+
+
+def console() -> Console:
+    """Return a console that is never wider than a page."""
+    found = Console(highlight=False)
+    found.width = min(found.width, WIDTH)
+    return found
+
+
+class Silence:
+    """An audience that watches and says nothing."""
+
+    def begins(self, chapter: Chapter) -> None:
+        """Say nothing."""
+
+    def hears(self, n: int) -> None:
+        """Say nothing."""
+
+    def ends(self) -> None:
+        """Say nothing."""
+
+
+class Bars:
+    """An audience that draws one bar a chapter; used as a context."""
+
+    def __init__(self, out: Console) -> None:
+        """Draw on a console."""
+        self._progress = Progress(
+            TextColumn("[dim]{task.fields[when]}[/]"), TextColumn("{task.description:<40}"),
+            BarColumn(bar_width=24, complete_style="blue", finished_style="green"),
+            MofNCompleteColumn(), TextColumn("[dim]events[/]"), TimeElapsedColumn(), console=out,
+        )  # fmt: skip
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the bars as they are."""
+        self._progress.stop()
+
+    def begins(self, chapter: Chapter) -> None:
+        """Draw the bar of a chapter."""
+        self._task = self._progress.add_task(chapter.title, total=chapter.events, when=chapter.when)
+
+    def hears(self, n: int) -> None:
+        """Move the bar on."""
+        if self._task is not None:
+            self._progress.advance(self._task, n)
+
+    def ends(self) -> None:
+        """Stop the bar's clock."""
+        if self._task is not None:
+            self._progress.stop_task(self._task)
+
+
+def head(out: Console, founding: Founding) -> None:
+    """Say what this is, and what of it is made up."""
+    out.print()
+    out.print("[bold]Ballot Custody[/] · Bontang, 27 November 2024: two contests, 277 stations, 134,567 voters")
+    out.print(
+        "[dim]Totals are as published; the split of voters over stations, officers, keys and mishaps are synthetic.[/]"
+    )
+    out.print(f"[dim]Ledger {ORIGIN}, data in {founding.settings.data_dir}[/]")
+    if founding.moved_to:
+        out.print(f"[dim]What was there before is now in {founding.moved_to}[/]")
+    out.print()
+
+
+def tail(out: Console, told: Mapping[str, Any]) -> None:
+    """Show the ending."""
+    for remark in told["remarks"]:
+        out.print(f"[dim]{remark}[/]")
+    _balance(out, told["balance"])
+    _discrepancies(out, told)
+    _story(out, told["box"])
+    _proof(out, told)
+
+
+def _rule(out: Console, title: str) -> None:
+    out.print()
+    out.rule(f"[bold]{title}[/]", align="left", style="dim")
+
+
+def _table(*columns: tuple[str, str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), expand=True, header_style="dim")
+    for name, how in columns:
+        table.add_column(
+            name, justify="right" if "right" in how else "left", no_wrap="wrap" not in how,
+            ratio=1 if "wide" in how else None, overflow="fold" if "wrap" in how else "ellipsis",
+        )  # fmt: skip
+    return table
+
+
+def _balance(out: Console, contests: list[dict[str, Any]]) -> None:
+    _rule(out, "Balance of the ballots, to the sheet: from the ledger, beside the published figures")
+    table = _table(
+        ("sheets", "wide"), *[(f"{c['contest']}{part}", "right") for c in contests for part in ("", " published", "")]
+    )
+    for n, line in enumerate(contests[0]["lines"]):
+        cells: list[Text | str] = []
+        for contest in contests:
+            mine = contest["lines"][n]
+            same = mine["ledger"] == mine["published"]
+            cells += [f"{mine['ledger']:,}", Text(f"{mine['published']:,}", "dim"), _mark(same)]
+        table.add_row(f"{'+' if n < INCOMING else '−'} {line['meaning']}", *cells, end_section=n == INCOMING - 1)
+    cells = [cell for c in contests for cell in (_remainder(c["lines"]), Text("0", "dim"), _mark(c["equal"]))]
+    table.add_section()
+    table.add_row(Text("= unaccounted for", "bold"), *cells)
+    out.print(table)
+
+
+INCOMING = 3
+"""How many lines of the balance came in; the others are where they went."""
+
+
+def _remainder(lines: list[dict[str, Any]]) -> Text:
+    left = sum(line["ledger"] * (1 if n < INCOMING else -1) for n, line in enumerate(lines))
+    return Text(f"{left:,}", "bold green" if left == 0 else "bold red")
+
+
+def _mark(good: bool) -> Text:
+    return Text("=", "green") if good else Text("≠", "bold red")
+
+
+def _discrepancies(out: Console, told: Mapping[str, Any]) -> None:
+    rows = told["discrepancies"]
+    verdict = "exactly those that the story planted" if told["as_expected"] else "NOT those that the story planted"
+    _rule(out, f"Open discrepancies: {len(rows)}, {verdict}")
+    table = _table(("rule", ""), ("", ""), ("where", "wide"), ("what", "wide wrap"))
+    for row in rows:
+        table.add_row(
+            Text(row["rule"], SEVERITY_STYLE.get(row["severity"], "")), Text(row["rule_text"] or "", "dim"),
+            row["place_name"] or row["place"], row["why"] or str(row["facts"]),
+        )  # fmt: skip
+    out.print(table)
+    out.print("[dim]Open until somebody signs an explanation. The phone that was offline for a day raised nothing.[/]")
+    for difference in told["differences"]:
+        out.print(f"[bold red]{difference}[/]")
+
+
+def _story(out: Console, told: Mapping[str, Any]) -> None:
+    _rule(out, f"Who had this box, when: {group4(told['unit'])}, {told['what']}")
+    table = _table(("WITA", ""), ("what happened", ""), ("where", "wide"), ("who", ""), ("leaf", "right"))
+    for row in told["history"]:
+        if row["kind"] == "gap":
+            if row["to"] is None:
+                table.add_row(
+                    _when(row["from"]["at"]), Text(f"gap: {row['cause']}", "red"), "", "", str(row["from"]["index"])
+                )
+            continue
+        words = WORDS.get(row["type"], row["type"])
+        via = " with its load" if row["via"] else ""
+        style = "" if row["result"] == "accepted" else "red"
+        table.add_row(
+            _when(row["claimed_at"]), Text(words + via, style), row["place_name"] or row["place"],
+            f"{row['agency']} [dim]{row['officer']}[/]", f"{row['index']:,}",
+        )  # fmt: skip
+    out.print(table)
+
+
+def _when(utc: str) -> str:
+    return datetime.fromisoformat(utc).astimezone(WITA).strftime("%d %b %H:%M")
+
+
+def _proof(out: Console, told: Mapping[str, Any]) -> None:
+    proof, style = told["box"]["proof"], "bold green" if told["box"]["proof"]["result"] == "PASS" else "bold red"
+    out.print(f"Proof: {proof['file']}")
+    out.print(
+        f"       verified offline, genesis {told['ledger']['genesis'][:16]}… pinned: [{style}]{proof['result']}[/]"
+    )
+    for reason in proof["reasons"]:
+        out.print(f"       {reason}")
+    leaves = told["ledger"]["size"]
+    _rule(out, f"{told['events']:,} signed events in {told['seconds']:.0f} s; the ledger has {leaves:,} leaves")
+    for name, command in told["look_around"]:
+        out.print(f"[dim]{name:<22}[/] {command}", soft_wrap=True)
+    out.print()
