@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     """Address to listen on."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0 picks a free one."""
+    public_url: str = ""
+    """Address under which clients reach this service, `https://custody.example`; empty: `http://<host>:<port>`."""
     short_host: str = Field(default="CUSTODY.ID", max_length=19)
     """Host printed inside QR labels, at most 19 characters, so that a code stays version 3."""
     max_event_bytes: int = Field(default=65536, ge=1024)
@@ -74,6 +76,10 @@ class Settings(BaseSettings):
     def read_url(self) -> str:
         """Return the URL that reading connections use."""
         return self.read_database_url or self.url()
+
+    def base_url(self) -> str:
+        """Return the address under which clients reach this service, without a slash at its end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
     def keys_folder(self) -> Path:
         """Return the folder of the server keys in force."""

@@ -277,12 +277,16 @@ def answer_to(error: ServiceError) -> Response:
     return answer(members, headers)
 
 
+def answer_to_failure(error: Exception) -> Response:
+    """Return the answer to an error that nobody raised on purpose: an incident id, and nothing else."""
+    return answer(_withheld(error))
+
+
 def install(app: FastAPI) -> None:
     """Let every error of the application leave in this shape."""
     app.add_exception_handler(ServiceError, _on_service_error)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_parameter)
-    app.add_exception_handler(Exception, _on_anything)
 
 
 async def _on_service_error(_request: Request, error: Exception) -> Response:
@@ -302,7 +306,3 @@ async def _on_parameter(_request: Request, error: Exception) -> Response:
     found = error.errors() if isinstance(error, RequestValidationError) else []
     errors = [{"at": ".".join(str(part) for part in each["loc"])[:120], "type": each["type"]} for each in found[:16]]
     return answer(body(422, "parameter", "A parameter of the request is not usable.", {"errors": errors}))
-
-
-async def _on_anything(_request: Request, error: Exception) -> Response:
-    return answer(_withheld(error))

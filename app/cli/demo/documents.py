@@ -106,7 +106,7 @@ def places(figures: Json, found: Iterable[Station]) -> list[Json]:
         _place(HUB, "WH_KPU", PROVINCE, "Gudang KPU Provinsi, Samarinda"),
         _place(POST_TRUCK, "VEHICLE", PROVINCE, "Truk boks PT Pos"),
         _place(CITY, "REGION", PROVINCE, figures["city"]["name"], region=CITY),
-        _place(WAREHOUSE, "WH_KPU", CITY, "Gudang KPU Bontang, Jl Awang Long"),
+        _place(WAREHOUSE, "WH_KPU", CITY, "Gudang KPU Bontang"),
         _place(HALL, "SORT_HALL", CITY, "Tempat sortir-lipat"),
         _place(BURN_SITE, "DESTRUCTION_SITE", CITY, "Lokasi pemusnahan"),
         *(_place(truck, "VEHICLE", CITY, f"Truk {n}") for n, truck in enumerate(TRUCKS, 1)),

@@ -15,13 +15,13 @@ from app.cli.demo.troupe import Troupe
 from app.cli.demo.wire import Door
 
 FIGURES = (
-    ("ordered", "ordered, as the waybill says"),
-    ("over", "over-delivery, found by counting"),
-    ("replacements", "replacements of damaged sheets"),
+    ("ordered", "ordered, on the waybill"),
+    ("over", "over-delivery"),
+    ("replacements", "replacements"),
     ("allocated", "packed for 277 stations"),
-    ("revote", "set apart for a re-vote"),
-    ("destroyed_excess", "destroyed: excess"),
-    ("destroyed_damaged", "destroyed: damaged"),
+    ("revote", "kept for a re-vote"),
+    ("destroyed_excess", "destroyed, excess"),
+    ("destroyed_damaged", "destroyed, damaged"),
 )
 """Figures of the balance and what they mean; those above `allocated` came in, the rest is where they went."""
 
@@ -67,7 +67,19 @@ def discrepancies(door: Door, names: Mapping[str, str]) -> tuple[list[dict[str, 
     reasons: dict[irregular.Row, list[str]] = {}
     for expected in irregular.EXPECTED:
         reasons.setdefault(expected.row(names), []).append(expected.why)
-    kept = ("id", "rule", "rule_text", "severity", "unit", "handover", "place", "place_name", "claimed_local", "facts")
+    kept = (
+        "id",
+        "index",
+        "rule",
+        "rule_text",
+        "severity",
+        "unit",
+        "handover",
+        "place",
+        "place_name",
+        "claimed_local",
+        "facts",
+    )
     found: list[dict[str, Any]] = []
     for row in told:
         why = reasons.get((row["rule"], row["unit"], row["handover"], row["place"]), [])

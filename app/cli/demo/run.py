@@ -68,6 +68,7 @@ def _ask(founding: Founding, troupe: Troupe, door: Door) -> dict[str, Any]:
         "unit": unit,
         "what": what,
         "history": ending.story(door, unit),
+        "rows": {row["index"]: row["rule"] for row in rows if row["unit"] == unit},
         "proof": prove(bundle, founding.genesis),
     }
     balance = ending.balance(door, troupe.figures)

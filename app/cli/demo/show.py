@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -46,6 +46,14 @@ class Silence:
         """Say nothing."""
 
 
+class Seconds(ProgressColumn):
+    """How long a chapter has taken."""
+
+    def render(self, task: Task) -> Text:
+        """Write seconds with one decimal."""
+        return Text(f"{task.finished_time or task.elapsed or 0:6.1f} s", "dim")
+
+
 class Bars:
     """An audience that draws one bar a chapter; used as a context."""
 
@@ -54,7 +62,7 @@ class Bars:
         self._progress = Progress(
             TextColumn("[dim]{task.fields[when]}[/]"), TextColumn("{task.description:<40}"),
             BarColumn(bar_width=24, complete_style="blue", finished_style="green"),
-            MofNCompleteColumn(), TextColumn("[dim]events[/]"), TimeElapsedColumn(), console=out,
+            MofNCompleteColumn(), TextColumn("[dim]events[/]"), Seconds(), console=out,
         )  # fmt: skip
         self._task: TaskID | None = None
 
@@ -86,9 +94,7 @@ def head(out: Console, founding: Founding) -> None:
     """Say what this is, and what of it is made up."""
     out.print()
     out.print("[bold]Ballot Custody[/] · Bontang, 27 November 2024: two contests, 277 stations, 134,567 voters")
-    out.print(
-        "[dim]Totals are as published; the split of voters over stations, officers, keys and mishaps are synthetic.[/]"
-    )
+    out.print("[dim]Totals as published. Synthetic: voters per station, officers, keys, and what goes wrong.[/]")
     out.print(f"[dim]Ledger {ORIGIN}, data in {founding.settings.data_dir}[/]")
     if founding.moved_to:
         out.print(f"[dim]What was there before is now in {founding.moved_to}[/]")
@@ -121,20 +127,18 @@ def _table(*columns: tuple[str, str]) -> Table:
 
 
 def _balance(out: Console, contests: list[dict[str, Any]]) -> None:
-    _rule(out, "Balance of the ballots, to the sheet: from the ledger, beside the published figures")
-    table = _table(
-        ("sheets", "wide"), *[(f"{c['contest']}{part}", "right") for c in contests for part in ("", " published", "")]
-    )
+    _rule(out, "Balance of the ballots, to the sheet")
+    columns = [(name, "right") for c in contests for name in (f"{c['contest']} ledger", "published", "")]
+    table = _table(("", "wide"), *columns)
     for n, line in enumerate(contests[0]["lines"]):
         cells: list[Text | str] = []
         for contest in contests:
             mine = contest["lines"][n]
-            same = mine["ledger"] == mine["published"]
-            cells += [f"{mine['ledger']:,}", Text(f"{mine['published']:,}", "dim"), _mark(same)]
+            cells += [f"{mine['ledger']:,}", f"{mine['published']:,}", _mark(mine["ledger"] == mine["published"])]
         table.add_row(f"{'+' if n < INCOMING else '−'} {line['meaning']}", *cells, end_section=n == INCOMING - 1)
-    cells = [cell for c in contests for cell in (_remainder(c["lines"]), Text("0", "dim"), _mark(c["equal"]))]
+    left = [cell for c in contests for cell in (_remainder(c["lines"]), "0", _mark(c["equal"]))]
     table.add_section()
-    table.add_row(Text("= unaccounted for", "bold"), *cells)
+    table.add_row(Text("= unaccounted for", "bold"), *left)
     out.print(table)
 
 
@@ -155,12 +159,10 @@ def _discrepancies(out: Console, told: Mapping[str, Any]) -> None:
     rows = told["discrepancies"]
     verdict = "exactly those that the story planted" if told["as_expected"] else "NOT those that the story planted"
     _rule(out, f"Open discrepancies: {len(rows)}, {verdict}")
-    table = _table(("rule", ""), ("", ""), ("where", "wide"), ("what", "wide wrap"))
+    table = _table(("rule", ""), ("where", ""), ("what", "wide wrap"))
     for row in rows:
-        table.add_row(
-            Text(row["rule"], SEVERITY_STYLE.get(row["severity"], "")), Text(row["rule_text"] or "", "dim"),
-            row["place_name"] or row["place"], row["why"] or str(row["facts"]),
-        )  # fmt: skip
+        rule = Text(row["rule"], SEVERITY_STYLE.get(row["severity"], ""))
+        table.add_row(rule, row["place_name"] or row["place"], row["why"] or str(row["facts"]))
     out.print(table)
     out.print("[dim]Open until somebody signs an explanation. The phone that was offline for a day raised nothing.[/]")
     for difference in told["differences"]:
@@ -168,23 +170,28 @@ def _discrepancies(out: Console, told: Mapping[str, Any]) -> None:
 
 
 def _story(out: Console, told: Mapping[str, Any]) -> None:
-    _rule(out, f"Who had this box, when: {group4(told['unit'])}, {told['what']}")
-    table = _table(("WITA", ""), ("what happened", ""), ("where", "wide"), ("who", ""), ("leaf", "right"))
+    what = told["what"]
+    _rule(out, f"Who had this box, when: {what}")
+    out.print(f"[dim]{group4(told['unit'])}[/]")
+    table = _table(("WITA", ""), ("what happened", ""), ("where", "wide"), ("by", ""), ("leaf", "right"))
     for row in told["history"]:
-        if row["kind"] == "gap":
-            if row["to"] is None:
-                table.add_row(
-                    _when(row["from"]["at"]), Text(f"gap: {row['cause']}", "red"), "", "", str(row["from"]["index"])
-                )
-            continue
-        words = WORDS.get(row["type"], row["type"])
-        via = " with its load" if row["via"] else ""
-        style = "" if row["result"] == "accepted" else "red"
-        table.add_row(
-            _when(row["claimed_at"]), Text(words + via, style), row["place_name"] or row["place"],
-            f"{row['agency']} [dim]{row['officer']}[/]", f"{row['index']:,}",
-        )  # fmt: skip
+        if row["kind"] == "event":
+            table.add_row(*_event(row, told["rows"]))
+        elif row["to"] is None:
+            since = row["from"]
+            table.add_row(_when(since["at"]), Text(f"gap: {row['cause']}", "red"), "", "", f"{since['index']:,}")
     out.print(table)
+
+
+def _event(row: Mapping[str, Any], rules: Mapping[int, str]) -> list[Text | str]:
+    words = Text(WORDS.get(row["type"], row["type"]), "" if row["result"] == "accepted" else "red")
+    if row["via"]:
+        words.append(" (in a load)", "dim")
+    if row["index"] in rules:
+        words.append(f" {rules[row['index']]}", "bold red")
+    return [
+        _when(row["claimed_at"]), words, row["place_name"] or row["place"], Text(row["officer"], "dim"), f"{row['index']:,}",
+    ]  # fmt: skip
 
 
 def _when(utc: str) -> str:

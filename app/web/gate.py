@@ -1,0 +1,145 @@
+"""What stands before every route: bounds on bodies, headers on answers, one line in the log, one count.
+
+Plain ASGI, no framework: it sees each message once and copies nothing. Outermost is `Gate`, which answers for
+everything that escapes the application as well.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import ServiceError, TooLargeError
+from app.web.answers import MAX_BODY_BYTES
+from app.web.metrics import Metrics
+from app.web.problems import answer_to, answer_to_failure
+
+log = structlog.get_logger("app.request")
+
+BODY_SECONDS = 10.0
+MAX_PATH_BYTES = 2048
+MAX_QUERY_BYTES = 4096
+
+_ALWAYS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(self), geolocation=(self)"),
+    (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
+)
+_API_POLICY = b"default-src 'none'; frame-ancestors 'none'; sandbox"
+_PAGE_POLICY = (
+    b"default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; object-src 'none'; "
+    b"frame-ancestors 'none'; form-action 'self'"
+)
+
+
+class Gate:
+    """The outermost layer of the application."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, limits: Mapping[str, int]) -> None:
+        """Wrap an application.
+
+        Args:
+            app: What answers.
+            metrics: Counts requests by route.
+            limits: Largest body by path, bytes; every other path takes 64 KiB.
+        """
+        self._app = app
+        self._metrics = metrics
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        said = _Said(send, scope["path"])
+        inner = dict(scope, method="GET") if scope["method"] == "HEAD" else scope
+        try:
+            await self._answer(inner, receive, said)
+        finally:
+            self._note(scope, inner, said.status, time.perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive, said: "_Said") -> None:
+        try:
+            bounded = self._bounded(scope, receive)
+            await self._app(scope, bounded, said)
+        except ServiceError as error:  # raised before any route was found
+            if not said.status:
+                await answer_to(error)(scope, receive, said)
+        except Exception as error:
+            if said.status:
+                raise  # the answer has begun: the connection must break off, or half would look like all
+            await answer_to_failure(error)(scope, receive, said)
+
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+        """Refuse a body that is announced too large, or return a `receive` that stops one that becomes so."""
+        if len(scope.get("raw_path") or b"") > MAX_PATH_BYTES or len(scope["query_string"]) > MAX_QUERY_BYTES:
+            raise TooLargeError("The address is too long.", code="uri_too_long")
+        limit = self._limits.get(scope["path"], MAX_BODY_BYTES)
+        announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if not announced.isdigit() or len(announced) > 12 or int(announced) > limit:
+            raise TooLargeError("The body is too large for this door.", max_bytes=limit)
+        return _Bounded(receive, limit)
+
+    def _note(self, scope: Scope, inner: Scope, status: int, seconds: float) -> None:
+        route = inner.get("route")
+        template = getattr(route, "path", None) or "-"
+        self._metrics.request(scope["method"] if scope["method"].isalpha() else "-", template, status, seconds)
+        log.info("request", method=scope["method"][:16], route=template, status=status, ms=round(seconds * 1000, 2))
+
+
+class _Bounded:
+    """A `receive` that ends a body over its limit, or one that comes too slowly."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._left = limit
+        self._limit = limit
+        self._deadline = 0.0
+        self._done = False
+
+    async def __call__(self) -> Message:
+        if self._done:
+            return await self._receive()
+        loop = asyncio.get_running_loop()
+        self._deadline = self._deadline or loop.time() + BODY_SECONDS
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            raise ServiceError("The body came too slowly.", code="body_timeout") from None
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            raise TooLargeError("The body is too large for this door.", max_bytes=self._limit)
+        self._done = not message.get("more_body", False)
+        return message
+
+
+class _Said:
+    """A `send` that adds the headers of its kind of answer and remembers the status."""
+
+    def __init__(self, send: Send, path: str) -> None:
+        self._send = send
+        self._open = path.startswith("/ledger/")
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = list(message.get("headers", ()))
+            names = {name for name, _ in headers}
+            is_page = any(name == b"content-type" and value.startswith(b"text/html") for name, value in headers)
+            headers += _ALWAYS
+            headers.append((b"content-security-policy", _PAGE_POLICY if is_page else _API_POLICY))
+            headers.append((b"cross-origin-resource-policy", b"cross-origin" if self._open else b"same-origin"))
+            if self._open:
+                headers.append((b"access-control-allow-origin", b"*"))
+            if b"cache-control" not in names:
+                headers.append((b"cache-control", b"no-store"))
+            message = {**message, "headers": headers}
+        await self._send(message)
