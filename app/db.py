@@ -309,6 +309,7 @@ class RecordTable(Generic[R]):
         self._values = attrgetter(*self.names)
         self._key_of = attrgetter(key)
         self._json_places = [1 + place for place, name in enumerate(self.names) if name in self._json]
+        self._flag_places = [place for place, name in enumerate(self.names) if table.c[name].type is Flag]
 
     def fetch(
         self, session: Session, ledger_id: int, keys: Iterable[object], *, by: str | None = None, lock: bool = False
@@ -358,6 +359,8 @@ class RecordTable(Generic[R]):
         for place in self._json_places:
             if values[place - 1] is not None:
                 values[place - 1] = decode_json(cast("str", values[place - 1]))
+        for place in self._flag_places:
+            values[place] = bool(values[place])
         return self.record(*values)
 
     def store(self, session: WriteSession, ledger_id: int, records: Iterable[R]) -> None:

@@ -42,14 +42,15 @@ class Scene:
 def assume(scene: Scene) -> Overlay:
     """Return the records that are missing for judging an event, by kind and key.
 
-    Units of the bundle's own focus are never assumed: their chains are whole, so what they are is known.
+    Units of the bundle's own focus are not assumed: their chains are whole, so what they are is known; only a
+    container that goods left long ago may have moved on since.
     """
     overlay: Overlay = {}
     links = {link.unit: link for link in scene.recorded.links}
     named = list(dict.fromkeys(names(scene.acting, scene.facts)))
     _pair_labels(scene, overlay, named, links)
     for unit in [*links, *(name for name in named if name not in links)]:
-        if unit in scene.focus or _known(scene.facts, links.get(unit), unit):
+        if _known(scene.facts, links.get(unit), unit) or (unit in scene.focus and unit not in links):
             continue
         _assume_unit(scene, overlay, unit, links.get(unit))
     if scene.acting.type.name == "unit.commission" and links:
@@ -115,9 +116,24 @@ def _assume_unit(scene: Scene, overlay: Overlay, unit: str, link: Link | None) -
     record = _plain(scene, unit, link)
     record = replace(record, **_as_acted_on(scene, unit, link))
     overlay[(Unit, unit)] = record
-    if record.parent is not None:
+    if record.parent is not None and _lies_in(scene, overlay, record.parent, unit):
+        overlay[(Unit, unit)] = replace(record, parent=None, packed_index=None)
+    elif record.parent is not None:
         packed = Containment(f"{unit}:{record.packed_index}", unit, record.parent, _UNKNOWN_INDEX)
         overlay[(Containment, packed.id)] = packed
+
+
+def _lies_in(scene: Scene, overlay: Overlay, inner: str, outer: str) -> bool:
+    """Say whether a unit is, or lies in, another: what is assumed must never close a circle."""
+    node: str | None = inner
+    seen: set[str] = set()
+    while node is not None and node not in seen:
+        if node == outer:
+            return True
+        seen.add(node)
+        record: Unit | None = overlay.get((Unit, node)) or scene.facts.get(Unit, node)
+        node = record.parent if record is not None else None
+    return node is not None
 
 
 def _must_exist(scene: Scene) -> bool:

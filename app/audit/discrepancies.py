@@ -105,11 +105,14 @@ def _beyond(after: str) -> ColumnElement[bool]:
 
 
 def of_unit(session: ReadSession, ledger_id: int, unit: str, limit: int = 50) -> tuple[int, list[JsonValue]]:
-    """Return how many discrepancies of a unit are open, and the first of them; the caller sees the unit."""
+    """Return how many discrepancies of a unit are open, and the first of them; the caller sees the unit.
+
+    They are put in order here: asked to, SQLite would walk the ledger's discrepancies in order instead.
+    """
     here = and_(DISCREPANCY.c.ledger_id == ledger_id, DISCREPANCY.c.unit == unit, DISCREPANCY.c.status == "open")
-    count = session.execute(select(func.count()).select_from(DISCREPANCY).where(here)).scalar_one()
-    rows = session.execute(select(*COLUMNS).where(here).order_by(*IN_ORDER).limit(limit))
-    return count, tell(session, ledger_id, [Discrepancy(*row) for row in rows])
+    found = [Discrepancy(*row) for row in session.execute(select(*COLUMNS).where(here))]
+    found.sort(key=lambda row: (row.leaf_index, len(row.id), row.id))
+    return len(found), tell(session, ledger_id, found[:limit])
 
 
 def tell(session: ReadSession, ledger_id: int, found: Iterable[Discrepancy]) -> list[JsonValue]:

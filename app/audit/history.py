@@ -9,56 +9,29 @@ The number of SQL statements does not depend on the length of the history or the
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, and_, case, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, literal, or_, select
 
 from app.audit import handovers
 from app.audit.events import Told, event_as_json, seen_times, told, told_events
+from app.audit.gaps import END, Found, Gap, Window, gaps_of, took_effect
 from app.audit.places import Answer, Places, utc
 from app.audit.scope import Scope
 from app.audit.units import Standing, look_up
 from app.canon import JsonValue
-from app.custody._tables import DISCREPANCY, EVENT, EVENT_UNIT, HANDOVER
+from app.custody._tables import EVENT, EVENT_UNIT, HANDOVER
 from app.custody.state import Handover
 from app.db import Int, ReadSession
 from app.keys.grants import Viewer
 from app.units._tables import CONTAINMENT, UNIT
 
 MAX_ROWS = 1000
-END = 2**62
-"""The leaf index that no ledger reaches: the open end of an interval."""
 DECIDES = frozenset({"verdict", "decision"})
-BREAKS = {"SHORT": "missing", "UNSOLICITED": "unsolicited_receipt"}
-"""Discrepancies that leave the custody of a unit uncertain from their leaf on, and the cause to tell."""
-
 _HANDOVER: tuple[ColumnElement[Any], ...] = tuple(
     HANDOVER.c[field.name].label(f"h_{field.name}") for field in fields(Handover)
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One event of the history: through which container it reached the unit, and its place in the chain."""
-
-    event: Told
-    via: str | None
-    seq: int | None
-    handover: Handover | None
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """An interval of leaf indexes in which custody was not plainly held; `until` is None while it is open."""
-
-    kind: str
-    cause: str
-    since: int
-    until: int | None
-    via: str | None
-    handover: str | None
-    ended_by: str | None
 
 
 def unit_history(
@@ -86,8 +59,9 @@ def unit_history(
     scope = Scope.of(session, ledger_id, viewer)
     standing = look_up(session, scope, named)
     known = END if size is None else size
-    found = _events(session, ledger_id, standing, known)
-    gaps = sorted(_gaps(session, ledger_id, standing, found, known), key=lambda gap: (gap.since, gap.kind))
+    windows = _windows(session, ledger_id, standing.unit.unit, known)
+    found = _events(session, ledger_id, standing, windows, known)
+    gaps = sorted(gaps_of(session, ledger_id, windows, found, known), key=lambda gap: (gap.since, gap.kind))
     first = after if after is not None else -1
     page = [f for f in found if f.event.ref.leaf_index > first][: min(limit, MAX_ROWS)]
     last = page[-1].event.ref.leaf_index if page else first
@@ -102,17 +76,14 @@ def unit_history(
 # -- events ----------------------------------------------------------------------------------------------
 
 
-def _windows(ledger_id: int, unit: str, known: int) -> CTE:
-    """Return the unit and every container with the intervals (since, until) in which it lay inside.
-
-    The ends are exclusive: what put the unit in, or took it out, names the unit itself.
-    """
+def _windows(session: ReadSession, ledger_id: int, unit: str, known: int) -> list[Window]:
+    """Return the unit and every container with the intervals in which it lay inside, the unit itself first."""
     itself = select(
         UNIT.c.unit, literal(-1, Int).label("since"), literal(END, Int).label("until"), literal(0, Int).label("depth")
     ).where(UNIT.c.ledger_id == ledger_id, UNIT.c.unit == unit)
     start, inside = itself.cte("windows", recursive=True), CONTAINMENT
     until = case((inside.c.until_index < known, inside.c.until_index), else_=literal(END, Int))
-    return start.union_all(
+    windows = start.union_all(
         select(
             inside.c.parent,
             case((inside.c.since_index > start.c.since, inside.c.since_index), else_=start.c.since),
@@ -123,22 +94,53 @@ def _windows(ledger_id: int, unit: str, known: int) -> CTE:
             inside.c.since_index < start.c.until, until > start.c.since,
         )
     )  # fmt: skip
+    return [Window(*row) for row in session.execute(select(windows).order_by(windows.c.depth, windows.c.since))]
 
 
-def _events(session: ReadSession, ledger_id: int, standing: Standing, known: int) -> list[Found]:
-    """Return the events of the history in ledger order, each once."""
-    found: dict[int, tuple[int, Found]] = {}
-    for row in _through(session, ledger_id, standing.unit.unit, known):
-        event, depth, via = told(row), row.depth, row.via if row.depth else None
-        index = event.ref.leaf_index
-        if index not in found or depth < found[index][0]:
-            found[index] = (depth, Found(event, via, row.seq if via is None else None, _handover(row)))
-    events = {index: one for index, (_, one) in found.items()}
-    reached = _reached(events.values())
-    for event in _more(session, ledger_id, standing, [one.event for one in events.values()], known):
+def _events(session: ReadSession, ledger_id: int, standing: Standing, windows: list[Window], known: int) -> list[Found]:
+    """Return the events of the history in ledger order, each once, through the innermost container."""
+    reach = _through(session, ledger_id, windows, known)
+    found: dict[int, Found] = {}
+    for row in session.execute(_told_of(ledger_id, windows)):
+        event = told(row)
+        if event.ref.leaf_index in reach:
+            via, seq = reach[event.ref.leaf_index]
+            found[event.ref.leaf_index] = Found(event, via, seq, _handover(row))
+    reached = _reached(found.values())
+    for event in _more(session, ledger_id, standing, [one.event for one in found.values()], known):
         via = reached.get(event.ref.hash, reached.get(event.ref.leaf_index))
-        events.setdefault(event.ref.leaf_index, Found(event, via, None, None))
-    return [events[index] for index in sorted(events)]
+        found.setdefault(event.ref.leaf_index, Found(event, via, None, None))
+    return [found[index] for index in sorted(found)]
+
+
+def _naming(ledger_id: int, windows: list[Window]) -> ColumnElement[bool]:
+    """Return the predicate over `event_unit` for the unit and all that ever contained it.
+
+    Its key begins with the unit, so this finds the rows; a range over the ledger would walk it.
+    """
+    return and_(EVENT_UNIT.c.ledger_id == ledger_id, EVENT_UNIT.c.unit.in_(sorted({w.unit for w in windows})))
+
+
+def _through(
+    session: ReadSession, ledger_id: int, windows: list[Window], known: int
+) -> dict[int, tuple[str | None, int | None]]:
+    """Return by leaf index the innermost container through which it reached the unit, or its place in the chain."""
+    columns = select(EVENT_UNIT.c.unit, EVENT_UNIT.c.leaf_index, EVENT_UNIT.c.seq)
+    named: dict[str, list[tuple[int, int | None]]] = {}
+    for unit, index, seq in session.execute(columns.where(_naming(ledger_id, windows))):
+        named.setdefault(unit, []).append((index, seq))
+    reach: dict[int, tuple[str | None, int | None]] = {}
+    for window in windows:
+        for index, seq in named.get(window.unit, ()):
+            if window.holds(index, known):
+                reach.setdefault(index, (window.unit, None) if window.depth else (None, seq))
+    return reach
+
+
+def _told_of(ledger_id: int, windows: list[Window]) -> Select[Any]:
+    indexes = select(EVENT_UNIT.c.leaf_index).where(_naming(ledger_id, windows))
+    handover = and_(HANDOVER.c.ledger_id == ledger_id, HANDOVER.c.release == EVENT.c.hash)
+    return told_events(ledger_id, *_HANDOVER).outerjoin(HANDOVER, handover).where(EVENT.c.leaf_index.in_(indexes))
 
 
 def _reached(events: Iterable[Found]) -> dict[str | int | None, str | None]:
@@ -149,20 +151,6 @@ def _reached(events: Iterable[Found]) -> dict[str | int | None, str | None]:
             found[one.event.details["event"]] = one.via
         found[one.event.ref.retracted_index] = one.via
     return found
-
-
-def _through(session: ReadSession, ledger_id: int, unit: str, known: int) -> Iterable[Any]:
-    windows = _windows(ledger_id, unit, known)
-    query = told_events(ledger_id, windows.c.unit.label("via"), windows.c.depth, EVENT_UNIT.c.seq, *_HANDOVER)
-    query = query.join(
-        EVENT_UNIT, and_(EVENT_UNIT.c.ledger_id == ledger_id, EVENT_UNIT.c.leaf_index == EVENT.c.leaf_index)
-    ).join(windows, windows.c.unit == EVENT_UNIT.c.unit)
-    query = query.outerjoin(HANDOVER, and_(HANDOVER.c.ledger_id == ledger_id, HANDOVER.c.release == EVENT.c.hash))
-    return session.execute(
-        query.where(
-            EVENT.c.leaf_index < known, EVENT.c.leaf_index > windows.c.since, EVENT.c.leaf_index < windows.c.until
-        )
-    )
 
 
 def _handover(row: Any) -> Handover | None:
@@ -185,11 +173,15 @@ def _more(
     by_label = select(EVENT_UNIT.c.leaf_index).where(
         EVENT_UNIT.c.ledger_id == ledger_id, EVENT_UNIT.c.unit.in_(sorted(labels))
     )
-    wanted = or_(
-        EVENT.c.hash.in_(sorted(hashes)), EVENT.c.leaf_index.in_(sorted(marks)), EVENT.c.leaf_index.in_(by_label)
+    wanted = (
+        (hashes, EVENT.c.hash.in_(sorted(hashes))),
+        (marks, EVENT.c.leaf_index.in_(sorted(marks))),
+        (labels, EVENT.c.leaf_index.in_(by_label)),
     )
-    for row in session.execute(told_events(ledger_id).where(wanted, EVENT.c.leaf_index < known)):
-        yield told(row)
+    for row in session.execute(told_events(ledger_id).where(or_(*(condition for any_, condition in wanted if any_)))):
+        event = told(row)
+        if event.ref.leaf_index < known:
+            yield event
 
 
 def _other_labels(standing: Standing, events: Iterable[Told]) -> set[str]:
@@ -206,75 +198,6 @@ def _other_labels(standing: Standing, events: Iterable[Told]) -> set[str]:
         if line["of"] in known:
             known.add(line["unit"])
     return known - {standing.unit.unit}
-
-
-def took_effect(event: Told, known: int) -> bool:
-    """Say whether an event had been accepted, at once or later, at a tree size."""
-    ref = event.ref
-    later = ref.outcome == "accepted" and ref.outcome_index is not None and ref.outcome_index < known
-    return ref.result == "accepted" or later
-
-
-# -- gaps ------------------------------------------------------------------------------------------------
-
-
-def _gaps(
-    session: ReadSession, ledger_id: int, standing: Standing, found: Sequence[Found], known: int
-) -> Iterator[Gap]:
-    """Yield the intervals in which the unit was not plainly held, as known at a tree size."""
-    for one in found:
-        if one.handover is not None and one.handover.leaf_index < known:
-            yield from _handover_gaps(one.handover, one.via or standing.unit.unit, one.via, known)
-    yield from _uncertain(session, ledger_id, standing, found, known)
-
-
-def _handover_gaps(handover: Handover, moved: str, via: str | None, known: int) -> Iterator[Gap]:
-    over = handover.closed_index is not None and handover.closed_index < known
-    until = handover.closed_index if over else None
-    excepted = {unit: kind for unit, kind, _ in handover.exceptions}
-    ended = excepted.get(moved, handover.status) if over else None
-    ended = "accepted" if ended in {"partial", "damaged"} else ended
-    yield Gap("released_not_accepted", "released", handover.leaf_index, until, via, handover.release, ended)
-    if handover.overdue_index is not None and handover.overdue_index < known:
-        yield Gap("overdue", "due_by_passed", handover.overdue_index, until, via, handover.release, ended)
-
-
-def _uncertain(
-    session: ReadSession, ledger_id: int, standing: Standing, found: Sequence[Found], known: int
-) -> Iterator[Gap]:
-    """Yield what was reported missing, or came without a release; rules version 1 ends the first never."""
-    windows = _windows(ledger_id, standing.unit.unit, known)
-    rows = session.execute(
-        select(DISCREPANCY.c.rule, DISCREPANCY.c.leaf_index, DISCREPANCY.c.handover, windows.c.unit, windows.c.depth)
-        .join(windows, windows.c.unit == DISCREPANCY.c.unit)
-        .where(
-            DISCREPANCY.c.ledger_id == ledger_id, DISCREPANCY.c.leaf_index < known,
-            DISCREPANCY.c.leaf_index > windows.c.since, DISCREPANCY.c.leaf_index < windows.c.until,
-            or_(
-                DISCREPANCY.c.rule == "UNSOLICITED",
-                and_(DISCREPANCY.c.rule == "SHORT", DISCREPANCY.c.handover.is_not(None)),
-            ),
-        )
-    )  # fmt: skip
-    for rule, index, handover, unit, depth in rows:
-        until = _cleared(found, unit, index, known) if rule == "UNSOLICITED" else None
-        ended = "quarantine_cleared" if until is not None else None
-        yield Gap("uncertain", BREAKS[rule], index, until, unit if depth else None, handover, ended)
-
-
-def _cleared(found: Iterable[Found], unit: str, since: int, known: int) -> int | None:
-    """Return the leaf at which the quarantine of an unsolicited receipt ended."""
-    return next(
-        (
-            one.event.ref.leaf_index
-            for one in found
-            if one.event.ref.leaf_index > since
-            and one.event.ref.type == "quarantine.clear"
-            and took_effect(one.event, known)
-            and unit in one.event.units
-        ),
-        None,
-    )
 
 
 # -- rows ------------------------------------------------------------------------------------------------

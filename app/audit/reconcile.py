@@ -5,9 +5,10 @@ The arithmetic is `app.audit.balance`; here stands only where its contributions 
 one row per event and figure), the lots as they are, and the plan and policy in force (domain reference section
 11). Nothing is balanced automatically: a difference stays until an event explains it.
 
-Only lots of accountable goods of a contest count: ballot papers. A viewer of a part of the country sees what
-was done there and the need of its stations; identities that ask for all that came in are then `holds: null`
-unless goods came in there.
+Only lots of accountable goods of a contest count: ballot papers. A lot is accounted for where it was labelled,
+wherever it goes, and what is allocated also where its station is. A viewer of a part of the country sees the lots
+labelled there and the need of its stations; identities that ask for all that came in are `holds: null` unless
+goods came in there.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,6 +60,16 @@ class Question:
     def here(self, place: str | None) -> bool:
         """Say whether a place is among those asked for."""
         return self.places is None or place in self.places
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Place and agency of a lot's first event, where it was labelled, and its latest event."""
+
+    place: str
+    agency: str
+    leaf_index: int
+    event: str
 
 
 def reconcile(
@@ -210,42 +221,44 @@ def _in_force(
 def _contributions(session: ReadSession, question: Question) -> Iterator[Contribution]:
     policy: Any = question.policy.document
     items = [item.code for item in policy.items if item.kind == "lot" and item.sensitivity == "accountable"]
-    yield from _tallied(session, question, items)
-    yield from _lots(session, question, items)
+    chains = _chains(session, question)
+    yield from _tallied(session, question, items, chains)
+    yield from _lots(session, question, items, chains)
     yield from _needs(question)
 
 
-def _tallied(session: ReadSession, question: Question, items: Sequence[str]) -> Iterator[Contribution]:
-    """Yield the rows of the tally: of what was done at the places, and for the stations among them."""
+def _tallied(
+    session: ReadSession, question: Question, items: Sequence[str], chains: Mapping[str, Chain]
+) -> Iterator[Contribution]:
+    """Yield the rows of the tally that the viewer's agencies made of lots labelled here, or for stations here."""
     scope = question.scope
     rows = session.execute(
         select(
             TALLY.c.figure, TALLY.c.contest, TALLY.c.quantity, TALLY.c.leaf_index, TALLY.c.event, TALLY.c.unit,
-            TALLY.c.place, TALLY.c.id, EVENT.c.place.label("done_at"),
+            TALLY.c.place, TALLY.c.id,
         )
         .join(EVENT, and_(EVENT.c.ledger_id == TALLY.c.ledger_id, EVENT.c.hash == TALLY.c.event))
         .where(TALLY.c.ledger_id == scope.ledger_id, TALLY.c.election == question.election)
         .where(TALLY.c.item.in_(items), TALLY.c.contest.is_not(None), scope.agency_is(EVENT.c.agency))
         .where(TALLY.c.leaf_index < question.size if question.size is not None else TALLY.c.leaf_index >= 0)
-        .where(or_(scope.place_in(EVENT.c.place), scope.place_in(TALLY.c.place)))
     )  # fmt: skip
-    for figure, contest, quantity, index, event, unit, place, id_, done_at in rows:
-        if question.here(done_at) or question.here(place):
+    for figure, contest, quantity, index, event, unit, station, id_ in rows:
+        if question.here(chains[unit].place) or question.here(station):
             n = int(id_.rpartition("-")[2])
-            yield Contribution(figure, contest, quantity, index, event, unit, place, n)
+            yield Contribution(figure, contest, quantity, index, event, unit, station, n)
 
 
-def _lots(session: ReadSession, question: Question, items: Sequence[str]) -> Iterator[Contribution]:
-    """Yield every lot as its latest event left it, where the event that brought it in is counted, too."""
-    scope = question.scope
-    counted = [row for row in _known_units(session, question, items) if row.condition in GOOD_CONDITIONS]
-    latest = _latest_events(session, question)
-    for unit in counted:
-        index, event, came_in, agency = latest[unit.unit]
-        ours = scope.viewer.all_agencies or agency == scope.viewer.agency
-        if unit.contest is not None and ours and question.here(came_in):
+def _lots(
+    session: ReadSession, question: Question, items: Sequence[str], chains: Mapping[str, Chain]
+) -> Iterator[Contribution]:
+    """Yield every lot labelled here as its latest event left it."""
+    viewer = question.scope.viewer
+    for unit in _known_units(session, question, items):
+        chain = chains[unit.unit]
+        ours = viewer.all_agencies or chain.agency == viewer.agency
+        if ours and unit.condition in GOOD_CONDITIONS and question.here(chain.place):
             figure = f"now:{unit.condition}"
-            yield Contribution(figure, unit.contest, unit.quantity, index, event, unit.unit)
+            yield Contribution(figure, unit.contest or "", unit.quantity, chain.leaf_index, chain.event, unit.unit)
 
 
 def _known_units(session: ReadSession, question: Question, items: Sequence[str]) -> Iterator[Unit]:
@@ -259,8 +272,8 @@ def _known_units(session: ReadSession, question: Question, items: Sequence[str])
     return (u for u in known if u.item in items and u.contest is not None and u.election == question.election)
 
 
-def _latest_events(session: ReadSession, question: Question) -> dict[str, tuple[int, str, str, str]]:
-    """Return (leaf index, hash) of each lot's latest event, and place and agency of its first."""
+def _chains(session: ReadSession, question: Question) -> dict[str, Chain]:
+    """Return the ends of the chain of every unit of a contest."""
     ledger_id = question.scope.ledger_id
     chain = (
         select(
@@ -275,11 +288,11 @@ def _latest_events(session: ReadSession, question: Question) -> dict[str, tuple[
     )  # fmt: skip
     first, last = EVENT.alias("first"), EVENT.alias("last")
     rows = session.execute(
-        select(chain.c.unit, last.c.leaf_index, last.c.hash, first.c.place, first.c.agency)
+        select(chain.c.unit, first.c.place, first.c.agency, last.c.leaf_index, last.c.hash)
         .join(first, and_(first.c.ledger_id == ledger_id, first.c.leaf_index == chain.c.first))
         .join(last, and_(last.c.ledger_id == ledger_id, last.c.leaf_index == chain.c.last))
     )
-    return {unit: (index, event, place, agency) for unit, index, event, place, agency in rows}
+    return {unit: Chain(*row) for unit, *row in rows}
 
 
 def _needs(question: Question) -> Iterator[Contribution]:

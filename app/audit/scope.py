@@ -17,6 +17,7 @@ So nothing that other agencies add, about goods that a viewer does not see, chan
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy import ColumnElement, Select, Text, and_, func, or_, select, true, type_coerce
 from sqlalchemy.sql.expression import CTE
@@ -31,7 +32,7 @@ from app.units.state import Unit
 Predicate = ColumnElement[bool]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scope:
     """What one viewer may see of one ledger.
 
@@ -70,10 +71,12 @@ class Scope:
 
     def unit_in(self, column: ColumnElement[str]) -> Predicate:
         """Return the predicate that a column names a unit that the viewer sees."""
-        if self.everything:
-            return true()
-        seen = select(UNIT.c.unit).where(UNIT.c.ledger_id == self.ledger_id, self._unit_here(), self._unit_ours())
-        return column.in_(seen)
+        return true() if self.everything else column.in_(self._units)
+
+    @cached_property
+    def _units(self) -> Select[str]:
+        """The query for the units that the viewer sees; one object, so that a statement may ask it twice."""
+        return select(UNIT.c.unit).where(UNIT.c.ledger_id == self.ledger_id, self._unit_here(), self._unit_ours())
 
     def _unit_here(self) -> Predicate:
         if self.path == "":

@@ -1,6 +1,8 @@
 """`custody client`: systems of agencies that read over HTTP with a secret."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -10,8 +12,25 @@ from rich.table import Table
 from app.clock import SystemClock
 from app.config import Settings
 from app.db import Database
+from app.errors import MissingError
 from app.keys.clients import add_client, all_clients, revoke_client
 from app.ledger.append import read_head
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Database]:
+    """Open the database of the settings in force, and close it.
+
+    Raises:
+        MissingError: There is none; SQLite would make an empty one.
+    """
+    if not settings.database_url and not (settings.data_dir / "custody.db").exists():
+        raise MissingError(f"There is no ledger in {settings.data_dir}; run `custody init` or `custody demo` first.")
+    db = Database(settings.url())
+    try:
+        yield db
+    finally:
+        db.close()
 
 
 def register(app: typer.Typer) -> None:
@@ -30,8 +49,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Add a client and print its secret, once."""
         settings = Settings()
-        db = Database(settings.url())
-        with db.write() as session:
+        with opened(settings) as db, db.write() as session:
             head = read_head(session, settings.ledger)
             client, secret = add_client(session, head.ledger_id, agency, access, place)
         told = {
@@ -53,7 +71,7 @@ def register(app: typer.Typer) -> None:
     def list_(as_json: Annotated[bool, typer.Option("--json", help="Print data.")] = False) -> None:
         """List the clients."""
         settings = Settings()
-        with Database(settings.url()).read() as session:
+        with opened(settings) as db, db.read() as session:
             clients = all_clients(session, read_head(session, settings.ledger).ledger_id)
         if as_json:
             rows = [
@@ -79,7 +97,6 @@ def register(app: typer.Typer) -> None:
     def revoke(client: Annotated[str, typer.Argument(help="Id of the client.")]) -> None:
         """End a client and its tokens, at once."""
         settings = Settings()
-        db = Database(settings.url())
-        with db.write() as session:
+        with opened(settings) as db, db.write() as session:
             revoke_client(session, read_head(session, settings.ledger).ledger_id, client, SystemClock().now_ms())
         Console().print(f"{client} is revoked.")

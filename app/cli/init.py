@@ -12,6 +12,8 @@ from app.canon import JsonValue, parse_json
 from app.cli.migrate import upgrade
 from app.clock import SystemClock
 from app.config import Settings
+from app.custody.details import Jwk
+from app.custody.events import parse_event
 from app.custody.found import found, genesis_payload, public_jwk
 from app.custody.receipts import Receipt
 from app.custody.serverkeys import ServerKeys
@@ -20,6 +22,7 @@ from app.errors import RefusedError
 from app.ids import new_event_id
 from app.keys.files import make_jwk_file
 from app.keys.signing import PrivateKey, sign_jws
+from app.keys.verify import parse_jws
 
 FOUNDER_FILE = "founder.jwk"
 MAX_GENESIS_BYTES = 128 * 1024
@@ -72,6 +75,7 @@ def register(app: typer.Typer) -> None:
             return
         if genesis:
             signed = parse_json(genesis.read_bytes(), max_bytes=MAX_GENESIS_BYTES)
+            _check_names_ours(signed, keys)
         else:
             signed = single_founder(keys, make_jwk_file(folder / FOUNDER_FILE), name, demo=demo, now_ms=now_ms)
         receipt = found_here(settings, keys, signed, now_ms)
@@ -85,6 +89,18 @@ def _fresh_keys(folder: Path, origin: str) -> ServerKeys:
         raise RefusedError(
             f"There are server keys in {folder} already; a ledger is founded once. Choose another CUSTODY_DATA_DIR."
         ) from None
+
+
+def _check_names_ours(genesis: JsonValue, keys: ServerKeys) -> None:
+    """Refuse a genesis that names other server keys than those in the folder: it could never be served."""
+    told = parse_event(parse_jws(genesis).payload).details
+    ours = server_keys(keys)
+    named = {name: getattr(told, name, None) for name in ours}
+    shown = {
+        name: value.model_dump(exclude_none=True) if isinstance(value, Jwk) else value for name, value in named.items()
+    }
+    if shown != ours:
+        raise RefusedError("The genesis names other server keys than those in the keys folder.")
 
 
 def server_keys(keys: ServerKeys) -> dict[str, Any]:

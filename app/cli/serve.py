@@ -1,19 +1,24 @@
 """`custody serve` and `custody up`: run the HTTP service over the data folder."""
 
+import socket
+from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
 import uvicorn
 from rich.console import Console
 
+from app.cli.demo.command import play_demo
 from app.config import Settings
 from app.errors import MissingError
-from app.main import create_app
 
+APPLICATION = "app.main"
+"""Named, not imported: entrances do not see each other."""
 KEEP_ALIVE_SECONDS = 5
 GRACE_SECONDS = 20
 MAX_CONNECTIONS = 512
 MAX_HEADER_BYTES = 16_384
+BACKLOG = 2048
 
 
 def run(settings: Settings) -> None:
@@ -21,13 +26,17 @@ def run(settings: Settings) -> None:
 
     Raises:
         MissingError: There is no ledger in the data folder.
+        TamperError: The tree is smaller than what was signed before; or a key file may be read by others.
+        RuntimeError: The database may lose commits, the keys are another ledger's, the port is taken.
     """
-    if not settings.database_url and not (settings.data_dir / "custody.db").exists():
+    if not has_ledger(settings):
         raise MissingError(f"There is no ledger in {settings.data_dir}; run `custody init` or `custody demo` first.")
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
+    resolve_name(f"{APPLICATION}:configure_logging")(settings)
+    resolve_name(f"{APPLICATION}:check")(settings)
+    listening = _listen(settings)
+    settings = settings.model_copy(update={"port": listening.getsockname()[1]})
+    config = uvicorn.Config(
+        resolve_name(f"{APPLICATION}:create_app")(settings),
         http="h11",
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         limit_concurrency=MAX_CONNECTIONS,
@@ -35,9 +44,31 @@ def run(settings: Settings) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
         proxy_headers=False,
+        ws="none",
         log_config=None,
         access_log=False,
     )
+    Console(stderr=True).print(f"Serving {settings.data_dir} on {settings.base_url()}", soft_wrap=True)
+    with listening:
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def has_ledger(settings: Settings) -> bool:
+    """Say whether there is a database to serve; one that is configured is taken at its word."""
+    return bool(settings.database_url) or (settings.data_dir / "custody.db").exists()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise RuntimeError(f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}.") from None
+    return listening
 
 
 def chosen(host: str | None, port: int | None) -> Settings:
@@ -46,15 +77,22 @@ def chosen(host: str | None, port: int | None) -> Settings:
     return Settings(**{name: value for name, value in told.items() if value is not None})  # type: ignore[arg-type]
 
 
+Host = Annotated[str | None, typer.Option(help="Address to listen on; CUSTODY_HOST, else 127.0.0.1.")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on, 0 for a free one; CUSTODY_PORT, else 8000.")]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
 
     @app.command()
-    def serve(
-        host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-        port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
-    ) -> None:
+    def serve(host: Host = None, port: Port = None) -> None:
         """Serve the ledger in the data folder."""
+        run(chosen(host, port))
+
+    @app.command()
+    def up(host: Host = None, port: Port = None) -> None:
+        """Serve the ledger in the data folder; when there is none, play the demonstration into it first."""
         settings = chosen(host, port)
-        Console(stderr=True).print(f"Serving {settings.data_dir} on http://{settings.host}:{settings.port}")
+        if not has_ledger(settings):
+            play_demo(settings)
         run(settings)

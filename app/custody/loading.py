@@ -16,6 +16,7 @@ from app.custody import details as d
 from app.custody.events import Event, parse_event
 from app.custody.state import Discrepancy, EventRef, Facts, Handover, Meta, Waiting
 from app.db import Session
+from app.ids import is_unit_id
 from app.keys import records as key_records
 from app.keys.state import Device, Key
 from app.keys.verify import PublicKey
@@ -143,8 +144,9 @@ def named_by(event: Event, documents: dict[str, bytes]) -> Iterator[tuple[type, 
     yield from _named_by_details(event.details)
     if isinstance(event.details, d.LabelsIssue):
         for label in documents.get(event.details.ids_hash, b"").decode("ascii", "replace").split():
-            yield Label, label
-            yield Unit, label
+            if is_unit_id(label):  # what is none the rule refuses; it names nothing
+                yield Label, label
+                yield Unit, label
 
 
 @cache

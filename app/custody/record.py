@@ -17,6 +17,7 @@ sends the same event again and gets the same receipt.
 
 import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -487,5 +488,9 @@ def offered_keys(events: Iterable[Event]) -> dict[str, PublicKey]:
     for event in events:
         if event.type.name == "ledger.genesis":
             jwks += [named.jwk for named in (*event.details.administrators, *event.details.agencies)]
-    keys = [PublicKey.from_jwk(jwk.model_dump(exclude_none=True)) for jwk in jwks]
-    return {key.kid: key for key in keys}
+    keys = {}
+    for jwk in jwks:
+        with suppress(MalformedError):  # an unsound key is the rule's to refuse; it signs nothing
+            key = PublicKey.from_jwk(jwk.model_dump(exclude_none=True))
+            keys[key.kid] = key
+    return keys

@@ -69,9 +69,7 @@ def new_officer() -> str:
     return "OFF-" + "".join(secrets.choice(ALPHABET) for _ in range(8))
 
 
-def open_enrolment(
-    session: WriteSession, ledger_id: int, wanted: Wanted, requested_by: str, expires_ms: int
-) -> Opened:
+def open_enrolment(session: WriteSession, ledger_id: int, wanted: Wanted, requested_by: str, expires_ms: int) -> Opened:
     """Open an enrolment; the name, where one is given, is kept apart from everything that is signed."""
     token = b64url_encode(secrets.token_bytes(TOKEN_BYTES))
     officer = wanted.officer or new_officer()
@@ -164,9 +162,7 @@ def refuse_difference(claimed: Enrolment, details: dict[str, Any], now_ms: int) 
     right = details_of(claimed)
     different = sorted(name for name in right if details.get(name) != right[name])
     if different:
-        raise ConflictError(
-            "The event differs from what was claimed.", code="claim_mismatch", members=different
-        )
+        raise ConflictError("The event differs from what was claimed.", code="claim_mismatch", members=different)
 
 
 def note_approval(session: WriteSession, ledger_id: int, enrolment: str, event: str) -> None:

@@ -18,7 +18,8 @@ from app.web.problems import MEDIA_TYPE
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _WORDS = {
     400: "Malformed.", 401: "Not proven.", 403: "Not allowed.", 404: "Not there, or not for this caller.",
-    405: "Another method.", 408: "The body came too slowly.", 409: "The state says no.", 410: "Gone.", 413: "Too large.",
+    405: "Another method.",
+    408: "The body came too slowly.", 409: "The state says no.", 410: "Gone.", 413: "Too large.",
     415: "Another media type.", 422: "Contradicts itself, the policy or the plan.", 423: "Quarantine or hold.",
     500: "A failure of ours; the document names an incident.", 503: "Busy; try again after `Retry-After` seconds.",
 }  # fmt: skip
@@ -98,7 +99,8 @@ def declare(
         ]
     return {
         "status_code": next(iter(says)), "response_class": Response, "responses": responses, "openapi_extra": extra,
-        "response_model": None, "dependencies": [Depends(access)] if access.roles else [], "tags": [tag] if tag else None,
+        "response_model": None, "dependencies": [Depends(access)] if access.roles else [],
+        "tags": [tag] if tag else None,
     }  # fmt: skip
 
 

@@ -7,17 +7,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.canon import JsonValue
 from app.errors import MissingError
 from app.units import records as unit_records
-from app.units.documents import Policy, parse_document
+from app.units.documents import Policy, document_hash, parse_document
 from app.web.answers import Json, read_body
 from app.web.auth import allow, anybody_enrolled
 from app.web.declare import Says, Takes, declare, ref
 from app.web.services import Services, services_of
 
 router = APIRouter()
-HASH_PATTERN = "^[A-Za-z0-9_-]{43}$"
 _KEEP = "private, max-age=31536000, immutable"
 
 
@@ -41,8 +39,8 @@ async def post_document(request: Request) -> Response:
 def _keep(services: Services, data: bytes) -> tuple[str, bool]:
     kind = "policy" if isinstance(parse_document(data), Policy) else "plan"
     with services.db.write() as session:
-        content_hash = unit_records.keep_document(session, services.ledger_id, kind, data)
-        return content_hash, True
+        known = unit_records.read_document(session, services.ledger_id, document_hash(data)) is not None
+        return unit_records.keep_document(session, services.ledger_id, kind, data), not known
 
 
 @router.get(
@@ -60,12 +58,9 @@ def get_document(request: Request, content_hash: str) -> Response:
     tag = f'"{content_hash}"'
     with services.db.read() as session:
         data = unit_records.read_document(session, services.ledger_id, content_hash[:64])
-    if data is None or not data.startswith(b"{"):
+    if data is None or not data.lstrip().startswith(b"{"):  # lists of label ids are kept beside, for the rules alone
         raise MissingError("There is no such document.")
     headers = {"ETag": tag, "Cache-Control": _KEEP}
     if request.headers.get("if-none-match") == tag:
         return Response(None, 304, headers)
     return Response(data, 200, headers, media_type="application/json")
-
-
-Members = dict[str, JsonValue]

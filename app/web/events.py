@@ -152,11 +152,9 @@ async def post_batch(request: Request) -> Response:
     minimal = wanted.get("return") == "minimal" or "respond-async" in wanted
     proven = await run_in_threadpool(prove_all, services, data, received_ms)
     fit = [one for one in proven if isinstance(one, ProvenEvent)]
-    answers: Sequence[Answer] = ()
+    answers: list[Answer] = []
     if fit:
-        answers = await services.committed(
-            services.intake.submit(fit, proofs=not minimal, sweep_to_ms=sweep_to_ms)
-        )
+        answers = await services.committed(services.intake.submit(fit, proofs=not minimal, sweep_to_ms=sweep_to_ms))
     return await run_in_threadpool(partial(_batch_answer, services, proven, answers, minimal=minimal))
 
 

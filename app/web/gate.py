@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import ServiceError, TooLargeError
+from app.errors import MalformedError, ServiceError, TooLargeError
 from app.web.answers import MAX_BODY_BYTES
 from app.web.metrics import Metrics
 from app.web.problems import answer_to, answer_to_failure
@@ -80,6 +80,8 @@ class Gate:
         """Refuse a body that is announced too large, or return a `receive` that stops one that becomes so."""
         if len(scope.get("raw_path") or b"") > MAX_PATH_BYTES or len(scope["query_string"]) > MAX_QUERY_BYTES:
             raise TooLargeError("The address is too long.", code="uri_too_long")
+        if "\0" in scope["path"] or b"%00" in scope["query_string"] or b"\0" in scope["query_string"]:
+            raise MalformedError("The address holds a character that no name has.", code="bad_request")
         limit = self._limits.get(scope["path"], MAX_BODY_BYTES)
         announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if not announced.isdigit() or len(announced) > 12 or int(announced) > limit:

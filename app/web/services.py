@@ -106,7 +106,7 @@ class Services:
             raise BusyError("Not committed in time; send it again.", retry_after_seconds=5, code="timeout") from None
 
 
-def _heard(future: "asyncio.Future[object]") -> None:
+def _heard(future: "asyncio.Future[T]") -> None:
     """Look at what nobody waits for any more, so that its error is not reported as never retrieved."""
     if not future.cancelled():
         future.exception()

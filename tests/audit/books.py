@@ -53,12 +53,12 @@ def ask(town: Town, question: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 @contextmanager
-def statements(town: Town) -> Iterator[list[str]]:
-    """Collect the statements that the read engine runs."""
-    ran: list[str] = []
+def statements(town: Town) -> Iterator[list[tuple[str, Any]]]:
+    """Collect the statements that the read engine runs, with their values."""
+    ran: list[tuple[str, Any]] = []
 
-    def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
-        ran.append(statement)
+    def note(_c: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
+        ran.append((statement, values))
 
     event.listen(town.db.read_engine, "before_cursor_execute", note)
     try:

@@ -143,7 +143,11 @@ def test_rejected_goods_and_unsolicited_receipts_are_gaps_that_end_by_signature(
     release = town.release([box])
     town.ok(release)
     reject = {"release": release.hash, "reason": "BROKEN"}
-    town.ok(town.act(town.ppk1, "custody.reject", reject, place=s.PPK, capacity="taker", after=[release.hash], ppk2="second"))
+    town.ok(
+        town.act(
+            town.ppk1, "custody.reject", reject, place=s.PPK, capacity="taker", after=[release.hash], ppk2="second"
+        )
+    )
     town.ok(town.accept(None, [box], named=[box]))
     assert told(town, box)[-3:] == [
         ("custody.reject", "accepted", None),
@@ -277,8 +281,14 @@ def test_a_unit_is_found_by_label_as_typed_and_by_foreign_code(town: Town):
         history(town, unit)
     assert (retired.value.code, retired.value.facts["successor"]) == ("label_retired", fresh)
     assert history(town, fresh)["unit"] == unit
-    assert [row[:2] for row in told(town, fresh)][-2:] == [("sighting", "accepted"), ("custody.release", "label_retired")]
-    town.no(town.act(town.kpu1, "unit.void", {"decision": "SK 5", "reason": "LOST"}, [fresh], kpu2="witness"), "policy_unmet")
+    assert [row[:2] for row in told(town, fresh)][-2:] == [
+        ("sighting", "accepted"),
+        ("custody.release", "label_retired"),
+    ]
+    town.no(
+        town.act(town.kpu1, "unit.void", {"decision": "SK 5", "reason": "LOST"}, [fresh], kpu2="witness"),
+        "policy_unmet",
+    )
     assert told(town, fresh)[-1] == ("unit.void", "policy_unmet", None)
 
 
@@ -307,7 +317,12 @@ def test_state_tells_three_facets_through_the_outermost_container(town: Town):
     town.ok(release)
     state = ask(town, unit_state, auditor(), lot, now_ms=town.now_ms, contents_limit=1)
     custody = state["custody"]
-    assert (custody["status"], custody["agency"], custody["place"], custody["via"]) == ("released", s.KPU, s.WAREHOUSE, load)
+    assert (custody["status"], custody["agency"], custody["place"], custody["via"]) == (
+        "released",
+        s.KPU,
+        s.WAREHOUSE,
+        load,
+    )
     assert [c["unit"] for c in state["containment"]] == [box, load]
     assert (state["lifecycle"], state["condition"]["condition"], state["quantity"]) == ("allocated", "good", 103)
     assert state["handover"]["release"] == release.hash
@@ -357,3 +372,30 @@ def test_every_history_of_a_long_journey_accounts_for_its_chain(backend, request
             rows = [row for row in history(town, label)["items"] if row["kind"] == "event"]
             assert [row["seq"] for row in rows if row["seq"] is not None] == list(range(1, seq + 1)), unit
             assert [row["index"] for row in rows] == sorted({row["index"] for row in rows})
+
+
+def test_history_never_walks_the_ledger(town: Town):
+    """Every step over a growing table searches by a whole key, not by a range of the ledger (SQLite's own plan)."""
+    if not town.db.is_sqlite:
+        pytest.skip("SQLite explains its plan in words")
+    lot, _, load = loaded(town)
+    town.hand_over([load])
+    with statements(town) as ran:
+        history(town, lot)
+        ask(town, unit_state, auditor(s.CITY), lot, now_ms=town.now_ms)
+    asked = [(sql, values) for sql, values in ran if sql.startswith(("SELECT", "WITH"))]
+    with town.db.read() as session:
+        plans = [
+            str(row[3])
+            for sql, values in asked
+            for row in session.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", tuple(values))
+        ]
+    tables = ("event", "event_unit", "ledger_leaf", "discrepancy", "containment", "unit")
+    walks = [p for p in plans for t in tables if p.startswith((f"SCAN {t} ", f"SEARCH {t} ")) and not is_keyed(p)]
+    assert len(plans) > 20
+    assert walks == []
+
+
+def is_keyed(step: str) -> bool:
+    """Say whether a step names more of the key than the ledger, and by equality."""
+    return "AND " in step.rpartition("(")[2] and "<?" not in step and ">?" not in step

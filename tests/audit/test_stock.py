@@ -111,9 +111,7 @@ def test_stock_now_equals_stock_at_the_present_size_for_everyone(town: Town):
 def test_everything_that_is_not_destroyed_is_somewhere_once(town: Town):
     play(town)
     places = [row[0] for row in town.query("SELECT place FROM place")]
-    once = sum(
-        line[-1] for place in places for line in lines(town, place, include_below=False) if line[0] != "coming"
-    )
+    once = sum(line[-1] for place in places for line in lines(town, place, include_below=False) if line[0] != "coming")
     assert once == town.one("SELECT sum(quantity) FROM unit WHERE lifecycle <> 'destroyed'") > 0
 
 

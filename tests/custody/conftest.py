@@ -31,7 +31,12 @@ def postgres_town(postgres_town_mould: Mould, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture
 def alone() -> None:
-    """Ask for a town that no other test uses: for tests that move time, keys, documents or the whole ledger."""
+    """Ask for a town that no other test uses: for tests that move time, sweep, or end the ledger."""
+
+
+@pytest.fixture
+def mended() -> None:
+    """Ask for a town that is mended afterwards: for tests that revoke keys or publish documents."""
 
 
 @pytest.fixture(params=BACKENDS)
@@ -42,7 +47,10 @@ def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
     elif "alone" in request.fixturenames:
         yield from _lent(request.getfixturevalue("postgres_town_mould"), tmp_path)
     else:
-        yield request.getfixturevalue("postgres_town").refresh()
+        shared = request.getfixturevalue("postgres_town").refresh()
+        yield shared
+        if "mended" in request.fixturenames:
+            shared.mend()
 
 
 def _lent(mould: Mould, folder: Path) -> Iterator[Town]:

@@ -106,7 +106,7 @@ def test_accountable_goods_need_two_officers(town):
     town.refused(town.release([town.lot()], pol="escort"), "policy_unmet")
 
 
-@pytest.mark.usefixtures("alone")
+@pytest.mark.usefixtures("mended")
 def test_one_officer_with_two_phones_is_one_officer(town):
     other = town.enrol("KPU-1", s.KPU, "LOGISTIK", s.CITY)
     lot = town.lot()
@@ -156,7 +156,7 @@ def test_internal_is_a_word_for_one_agency_only(town):
     town.refused(signed, "policy_unmet")
 
 
-@pytest.mark.usefixtures("alone")
+@pytest.mark.usefixtures("mended")
 def test_a_station_that_needs_no_escort_by_the_plan_gets_none(town):
     stations = [{**s.station(s.TPS1, 100), "escort": False}, s.station(s.TPS2, 200), s.station(s.TPS3, 300, "DAPIL-2")]
     town.put_plan(s.plan(stations=stations))
@@ -193,14 +193,14 @@ def test_a_sealed_box_is_no_unsealed_one(town):
     town.accepted(town.release([box]))
 
 
-@pytest.mark.usefixtures("alone")
+@pytest.mark.usefixtures("mended")
 def test_leaving_before_the_window_is_reported(town):
     town.put_plan(s.plan(stops=[{"place": s.PPK, "release_from": "2024-11-25T00:00:00+08:00"}]))
     release = town.release([town.lot()])
     town.accepted(release, ("EARLY_RELEASE", None, release.hash, s.PPK))
 
 
-@pytest.mark.usefixtures("alone")
+@pytest.mark.usefixtures("mended")
 def test_leaving_after_the_window_opened_is_not(town):
     town.put_plan(s.plan(stops=[{"place": s.PPK, "release_from": "2024-10-19T00:00:00+08:00"}]))
     town.accepted(town.release([town.lot()]))

@@ -80,6 +80,7 @@ class Town(House):
             setattr(self, name, self.enrol(officer, agency, role, place, alg=alg))
         self.reg = self.enrol("REG-1", s.KPU, "LOGISTIK", s.CITY, access=("field", "registrar"))
         self.blanks = self.labels(self.kpu1, 60)
+        self.first_documents = self.query("SELECT policy, plans FROM ledger_state")[0]
         self.look(*self.phones())
         self.begins = self.size()
         return self
@@ -95,7 +96,7 @@ class Town(House):
         other.founders = [dataclasses.replace(phone) for phone in self.founders]
         for name in (*PEOPLE, "reg"):
             setattr(other, name, dataclasses.replace(getattr(self, name)))
-        other.blanks, other.begins = list(self.blanks), self.begins
+        other.blanks, other.begins, other.first_documents = list(self.blanks), self.begins, self.first_documents
         high_water = HighWater(other.settings.high_water_file(), other.origin)
         other.recorder = Recorder(db, other.settings, ServerKeys.load(folder / "keys"), high_water)
         return other
@@ -107,6 +108,17 @@ class Town(House):
         self.look(*self.phones())
         self.begins = self.size()
         return self
+
+    def mend(self) -> None:
+        """Put the first policy and plan in force again, and give a new phone to whose key was revoked."""
+        in_force = self.query("SELECT policy, plans FROM ledger_state")[0]
+        if in_force != self.first_documents:
+            self.put_policy(s.policy())
+            self.put_plan(s.plan())
+        revoked = {kid for (kid,) in self.query("SELECT kid FROM signing_key WHERE revoked_index IS NOT NULL")}
+        for name, (officer, agency, role, place, alg) in PEOPLE.items():
+            if getattr(self, name).kid in revoked:
+                setattr(self, name, self.enrol(officer, agency, role, place, alg=alg))
 
     def leave(self) -> None:
         """Close what a copy opened."""

@@ -87,6 +87,12 @@ def discrepancies(door: Door, names: Mapping[str, str]) -> tuple[list[dict[str, 
     return found, irregular.differences(told, names)
 
 
+def expected(names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the table of what had to go wrong, with the ids of this performance."""
+    columns = ("rule", "unit", "handover", "place")
+    return [{**dict(zip(columns, e.row(names), strict=True)), "why": e.why} for e in irregular.EXPECTED]
+
+
 def story(door: Door, box: str) -> list[dict[str, Any]]:
     """Return the history of a box, row by row."""
     return door.pages(f"/v1/units/{box}/history")

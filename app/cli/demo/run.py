@@ -15,6 +15,7 @@ from app.cli.demo.stage import Stage
 from app.cli.demo.troupe import Troupe
 from app.cli.demo.wire import Door, KeyLogin
 from app.cli.init import FOUNDER_FILE
+from app.config import Settings
 
 
 def run(founding: Founding, audience: Audience) -> dict[str, Any]:
@@ -53,7 +54,6 @@ def _about(founding: Founding, troupe: Troupe, played: list[Played], seconds: fl
             {"when": p.chapter.when, "title": p.chapter.title, "events": p.events, "seconds": round(p.seconds, 2)}
             for p in played
         ],
-        "look_around": look_around(founding),
     }  # fmt: skip
 
 
@@ -68,25 +68,30 @@ def _ask(founding: Founding, troupe: Troupe, door: Door) -> dict[str, Any]:
         "unit": unit,
         "what": what,
         "history": ending.story(door, unit),
-        "rows": {row["index"]: row["rule"] for row in rows if row["unit"] == unit},
+        "rows": [row for row in rows if row["unit"] == unit],
         "proof": prove(bundle, founding.genesis),
     }
     balance = ending.balance(door, troupe.figures)
     door.close()
     return {
         "ledger": {"origin": troupe.cast.origin, "genesis": founding.genesis, "size": ledger["size"]},
-        "balance": balance, "discrepancies": rows, "as_expected": not differences, "differences": differences,
-        "packings": troupe.stage.packings, "box": box,
+        "balance": balance, "discrepancies": rows, "expected": ending.expected(names),
+        "as_expected": not differences, "differences": differences,
+        "packings": troupe.stage.packings, "box": box, "look_around": look_around(founding, box["proof"]["file"]),
         "good": not differences and all(c["equal"] for c in balance) and box["proof"]["result"] == "PASS",
     }  # fmt: skip
 
 
-def look_around(founding: Founding) -> list[tuple[str, str]]:
-    """Return commands for the curious, with what each is for."""
-    keys = founding.settings.keys_folder()
+def look_around(founding: Founding, bundle: str) -> list[tuple[str, str]]:
+    """Return commands for the curious, with what each is for; the environment they need is spelled out."""
+    settings, plain = founding.settings, Settings.model_fields
+    env = f"CUSTODY_DATA_DIR={settings.data_dir} " if settings.data_dir != plain["data_dir"].default else ""
+    env += "CUSTODY_DATABASE_URL=... " if settings.database_url else ""
+    keys = settings.keys_folder()
     return [
-        ("serve this ledger", "custody serve"),
-        ("re-verify every byte", "custody fsck"),
+        ("serve this ledger", f"{env}custody serve"),
+        ("re-verify every leaf", f"{env}custody fsck"),
+        ("verify that bundle", f"custody verify {bundle} --genesis {founding.genesis}"),
         ("an auditor's secret", str(keys / founding.client_file.name)),
         ("a founder's key", str(keys / FOUNDER_FILE)),
     ]

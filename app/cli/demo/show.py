@@ -173,10 +173,11 @@ def _story(out: Console, told: Mapping[str, Any]) -> None:
     what = told["what"]
     _rule(out, f"Who had this box, when: {what}")
     out.print(f"[dim]{group4(told['unit'])}[/]")
+    rules = {row["index"]: row["rule"] for row in told["rows"]}
     table = _table(("WITA", ""), ("what happened", ""), ("where", "wide"), ("by", ""), ("leaf", "right"))
     for row in told["history"]:
         if row["kind"] == "event":
-            table.add_row(*_event(row, told["rows"]))
+            table.add_row(*_event(row, rules))
         elif row["to"] is None:
             since = row["from"]
             table.add_row(_when(since["at"]), Text(f"gap: {row['cause']}", "red"), "", "", f"{since['index']:,}")
@@ -189,9 +190,8 @@ def _event(row: Mapping[str, Any], rules: Mapping[int, str]) -> list[Text | str]
         words.append(" (in a load)", "dim")
     if row["index"] in rules:
         words.append(f" {rules[row['index']]}", "bold red")
-    return [
-        _when(row["claimed_at"]), words, row["place_name"] or row["place"], Text(row["officer"], "dim"), f"{row['index']:,}",
-    ]  # fmt: skip
+    place, officer = row["place_name"] or row["place"], Text(row["officer"], "dim")
+    return [_when(row["claimed_at"]), words, place, officer, f"{row['index']:,}"]
 
 
 def _when(utc: str) -> str:
@@ -199,15 +199,15 @@ def _when(utc: str) -> str:
 
 
 def _proof(out: Console, told: Mapping[str, Any]) -> None:
-    proof, style = told["box"]["proof"], "bold green" if told["box"]["proof"]["result"] == "PASS" else "bold red"
-    out.print(f"Proof: {proof['file']}")
-    out.print(
-        f"       verified offline, genesis {told['ledger']['genesis'][:16]}… pinned: [{style}]{proof['result']}[/]"
-    )
+    proof, genesis = told["box"]["proof"], told["ledger"]["genesis"]
+    style = "bold green" if proof["result"] == "PASS" else "bold red"
+    out.print(f"Proof [{style}]{proof['result']}[/], offline: {proof['leaves']} leaves included and judged again")
+    out.print(f"[dim]bundle  {proof['file']}[/]", soft_wrap=True)
+    out.print(f"[dim]genesis {genesis}[/]")
     for reason in proof["reasons"]:
-        out.print(f"       {reason}")
+        out.print(f"[dim]{reason['level']:<7} {reason['detail']}[/]")
     leaves = told["ledger"]["size"]
     _rule(out, f"{told['events']:,} signed events in {told['seconds']:.0f} s; the ledger has {leaves:,} leaves")
     for name, command in told["look_around"]:
-        out.print(f"[dim]{name:<22}[/] {command}", soft_wrap=True)
+        out.print(f"[dim]{name:<20}[/] {command}", soft_wrap=True)
     out.print()

@@ -146,8 +146,7 @@ class Stage:
         if self.checkpoint:
             phone.sees(self.checkpoint)
         signed = phone.sign("labels.issue", {"count": count, "ids_hash": ids_commitment(ids)}, at_ms=at, place=place)
-        self.door.issue_labels(ids, signed.jws, at)
-        self._count(1)
+        self.hears(self.door.issue_labels(ids, signed.jws, at))
         return ids
 
     def commission(self, team: Team, lines: Sequence[dict[str, Any]], *, at: int, place: str, **more: Any) -> list[str]:
@@ -204,6 +203,13 @@ class Stage:
             check(sent, result)
         self.checkpoint = answer["checkpoint"]
         self._count(len(queue))
+
+    def hears(self, receipt: dict[str, Any]) -> None:
+        """Take note of the receipt of an event that did not travel in a batch."""
+        if receipt["result"] != "accepted":
+            raise DemoError(f"Not accepted: {receipt}")
+        self.checkpoint = receipt["proof"]["checkpoint"]
+        self._count(1)
 
     def _count(self, n: int) -> None:
         self.recorded += n

@@ -61,22 +61,29 @@ class Door:
             url: Base address, `http://127.0.0.1:8000`.
             login: A key, or a client's secret.
         """
+        self._url = url
         self._login = login
         self._client = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False)
         self._token = ""
         self._renew_at = 0.0
 
+    def as_(self, login: "KeyLogin | SecretLogin") -> "Door":
+        """Return the same service as somebody else sees it."""
+        return Door(self._url, login)
+
     def close(self) -> None:
         """Hang up."""
         self._client.close()
 
-    def request(self, method: str, path: str, **how: Any) -> httpx.Response:
-        """Send one request with a fresh enough token and return a good answer.
+    def request(self, method: str, path: str, *, anonymous: bool = False, **how: Any) -> httpx.Response:
+        """Send one request, with a fresh enough token unless `anonymous`, and return a good answer.
 
         Raises:
             DemoError: The status is 400 or more.
         """
-        headers = {"Authorization": f"Bearer {self._bearer()}", **how.pop("headers", {})}
+        headers = how.pop("headers", {})
+        if not anonymous:
+            headers = {"Authorization": f"Bearer {self._bearer()}", **headers}
         answer = self._client.request(method, path, headers=headers, **how)
         if answer.status_code >= httpx.codes.BAD_REQUEST:
             raise DemoError(f"{method} {path} answered {answer.status_code}: {answer.text[:600]}")
@@ -96,6 +103,11 @@ class Door:
         """Return a JSON answer."""
         return self.request("GET", path, params=query).json()
 
+    def post(self, path: str, body: dict[str, Any], *, at_ms: int | None = None, anonymous: bool = False) -> Any:
+        """Send a JSON body, in scenario time if it records an event, and return the JSON answer."""
+        content = orjson.dumps(body)
+        return self.request("POST", path, content=content, headers=_json(at_ms), anonymous=anonymous).json()
+
     def pages(self, path: str, **query: Any) -> list[dict[str, Any]]:
         """Return every item of a paged list, following its `Link: rel="next"`."""
         found: list[dict[str, Any]] = []
@@ -113,20 +125,18 @@ class Door:
 
     def put_document(self, document: dict[str, Any]) -> str:
         """Upload a policy or plan and return its content address."""
-        answer = self.request("POST", "/v1/documents", content=orjson.dumps(document), headers=_json())
-        return str(answer.json()["hash"])
+        return str(self.post("/v1/documents", document)["hash"])
 
     def issue_labels(self, ids: list[str], event: JsonValue, at_ms: int) -> dict[str, Any]:
         """Reserve a block of labels with its signed event; return the receipt."""
-        body = orjson.dumps({"ids": ids, "event": event})
-        answer = self.request("POST", "/v1/labels", content=body, headers=_json(at_ms))
-        receipt: dict[str, Any] = answer.json()
+        receipt: dict[str, Any] = self.post("/v1/labels", {"ids": ids, "event": event}, at_ms=at_ms)
         return receipt
 
     def batch(self, events: list[JsonValue], at_ms: int) -> dict[str, Any]:
         """Send events in one batch; return `results`, in order, and the `checkpoint`."""
         body = orjson.dumps({"events": events})
-        answer = self.request("POST", "/v1/events/batch", content=body, headers=_json(at_ms))
+        headers = {**_json(at_ms), "Prefer": "return=minimal"}
+        answer = self.request("POST", "/v1/events/batch", content=body, headers=headers)
         told: dict[str, Any] = orjson.loads(answer.content)
         return told
 

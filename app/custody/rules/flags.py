@@ -50,15 +50,18 @@ def hold(case: Case) -> None:
     if not set(_kinds(case, "approver", "giver").values()) & HOLDERS_OF_HOLD:
         case.refuse("role", "A hold is laid by a supervisor, the police, an auditor or a court.")
     for unit in case.units():
-        case.advance("hold.set", unit, flag_since={"hold": case.context.index, **unit.flag_since})
+        since = {"hold": case.context.index, f"hold:{case.details.case}": case.context.index}
+        case.advance("hold.set", unit, flag_since={**since, **unit.flag_since})
 
 
 def clear_hold(case: Case) -> None:
-    """End a legal hold: by an agency of a kind that may lay one."""
+    """End the legal hold of one case, by an agency of a kind that may lay one; another case's hold stays."""
     if not set(_kinds(case, "approver", "giver").values()) & HOLDERS_OF_HOLD:
         case.refuse("role", "A hold is ended by a supervisor, the police, an auditor or a court.")
+    ended = f"hold:{case.details.case}"
     for unit in case.units():
-        _clear(case, "hold.clear", unit, "hold")
+        others = any(flag.startswith("hold:") and flag != ended for flag in unit.flags)
+        _clear(case, "hold.clear", unit, ended, *([] if others else ["hold"]))
 
 
 def void(case: Case) -> None:

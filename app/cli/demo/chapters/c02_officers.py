@@ -27,7 +27,7 @@ def play(troupe: Troupe) -> None:
         enrol(troupe, part, (first, second), at=AT)
     for n, part in enumerate(walk_ins()):
         at = AT + (60 + 5 * n) * MINUTE_MS
-        enrol_online(troupe, part, (troupe.cast[f"REG-{part.agency}"], second), at=at)
+        enrol_online(troupe, part, mandate(part), (troupe.cast[f"REG-{part.agency}"], second), at=at)
     enrol_all(troupe, officers(troupe.figures), at=AT + 120 * MINUTE_MS)
 
 
@@ -42,17 +42,18 @@ def enrol(troupe: Troupe, part: Part, by: tuple[Phone, Phone], *, at: int) -> No
     phone = troupe.cast.take(part)
     registrar, approver = by
     challenge = b64url_encode(secrets.token_bytes(16))
-    details = {**mandate(part, phone), "possession": possession(phone.key, phone.origin, challenge)}
+    proof = possession(phone.key, phone.origin, challenge)
+    details = {**mandate(part), "jwk": phone.key.public.jwk(), "possession": proof}
     troupe.stage.say(
         registrar, "key.enrol", details, at=at, place=part.place, capacity="approver", with_={approver: "approver"}
     )
 
 
-def mandate(part: Part, phone: Phone) -> dict[str, object]:
-    """Return what an enrolment says of an officer and the new key."""
+def mandate(part: Part) -> dict[str, object]:
+    """Return what an enrolment says of an officer: who, for whom, as what, where, what to read, and when."""
     starts, ends = MANDATE
     return {
-        "jwk": phone.key.public.jwk(), "officer": part.officer, "agency": part.agency, "role": part.role,
+        "officer": part.officer, "agency": part.agency, "role": part.role,
         "place": part.place, "access": list(part.access), "valid_from": starts,
         "valid_until": READS_UNTIL if "auditor" in part.access else ends,
     }  # fmt: skip

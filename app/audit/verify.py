@@ -1,0 +1,271 @@
+"""Verify an evidence bundle, trusting nobody: no network, no database, no web framework (pure).
+
+The steps of ledger reference section 13, in order. Limits and strict reading; the ledger's signature on the
+one checkpoint; each leaf canonical, of a known version and included; signatures under keys that earlier leaves
+enrolled; one payload per event id; the rules judged again, roles included; the unit's chain whole from 1;
+commitments opened. Whatever fails is a reason that names the event; nothing is raised.
+
+    PASS         everything that the bundle claims is proven under the pinned genesis
+    FAIL         something is wrong
+    INCOMPLETE   nothing is wrong, but something could not be decided: no genesis was pinned, a document or a
+                 predecessor is not in the bundle, the rules are newer than this verifier
+
+Not proven, and always said: that no later event concerns the unit, and that no key was revoked by a leaf that
+the bundle leaves out.
+
+    python -m app.audit.verify BUNDLE [--genesis HASH] [--json]
+"""
+
+import argparse
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+import orjson
+
+from app.audit.bundle import MAX_BYTES, Bundle, read_bundle
+from app.audit.leaf import Recorded, read_leaf
+from app.audit.rejudging import Rejudging
+from app.audit.replaying import genesis_keys
+from app.audit.report import Level, Report
+from app.canon import b64url_encode, parse_json
+from app.custody.details import LedgerGenesis
+from app.custody.events import ZERO_HASH
+from app.custody.private import PrivateContent
+from app.custody.state import Containment
+from app.errors import ServiceError, UnprovenError
+from app.keys.verify import prove
+from app.ledger.checkpoint import Checkpoint, open_checkpoint
+from app.ledger.note import VerifierKey
+from app.ledger.proof import TlogProof
+from app.ledger.tree import leaf_hash, verify_inclusion
+
+EXIT_CODES = {"PASS": 0, "FAIL": 1, "INCOMPLETE": 3}
+_NO_END = 2**63
+
+
+def verify_bundle(
+    data: bytes, *, genesis: str | None = None, origin: str | None = None, ledger_keys: Collection[str] = ()
+) -> Report:
+    """Verify a bundle.
+
+    Args:
+        data: The zip as received; anything at all.
+        genesis: The pinned hash of the genesis event; without it the result is never PASS.
+        origin: The pinned origin of the ledger, if the caller has one.
+        ledger_keys: Pinned verifier keys of the ledger; the one in use must be among them.
+
+    Returns:
+        The report; its `result` is decided by its reasons.
+    """
+    report = Report()
+    try:
+        bundle = read_bundle(data)
+        _Verification(bundle, report).run(genesis, origin, ledger_keys)
+    except ServiceError as error:
+        report.tell("fail", error.code, error.detail)
+    except Exception as error:  # noqa: BLE001 - the last resort: a stranger's file must never end the verifier
+        report.tell("fail", "unreadable", f"The bundle cannot be verified ({type(error).__name__}).")
+    return report
+
+
+class _Verification:
+    """One bundle under examination."""
+
+    def __init__(self, bundle: Bundle, report: Report) -> None:
+        self.bundle = bundle
+        self.report = report
+        self.leaves: list[Recorded] = []
+
+    def run(self, genesis: str | None, origin: str | None, ledger_keys: Collection[str]) -> None:
+        """Take every step; a step whose ground is gone ends the run by an error."""
+        bundle, report = self.bundle, self.report
+        report.unit = bundle.unit
+        founding = self._genesis(genesis)
+        report.ledger = founding.event.body.ledger
+        key = VerifierKey.parse(founding.event.details.ledger_key)
+        self._pins(key, origin, ledger_keys)
+        checkpoint = open_checkpoint(bundle.checkpoint, [key], report.ledger)
+        report.size, report.root = checkpoint.size, b64url_encode(checkpoint.root)
+        self._manifest(checkpoint)
+        self._read_leaves(checkpoint)
+        self._ids()
+        judging = Rejudging(bundle.unit, bundle.documents, self.leaves, report.tell)
+        for leaf in self.leaves:
+            self._signatures(leaf, judging)
+            judging.take(leaf)
+        report.leaves, report.judged, report.assumed = len(self.leaves), judging.judged, judging.assumed
+        self._chains(judging)
+        self._private()
+        self._devices()
+        report.tell("note", "not_latest", "That no later event concerns this unit is not proven by a bundle.")
+        report.tell("note", "not_revoked", "That no key was revoked by a leaf outside this bundle is not proven.")
+
+    # -- 1 to 3: the ledger --------------------------------------------------------------------------
+
+    def _genesis(self, pinned: str | None) -> Recorded:
+        data = self.bundle.leaves.get(0)
+        if data is None:
+            raise UnprovenError("The bundle does not hold the ledger's genesis, leaf 0.", code="genesis_missing")
+        founding = read_leaf(0, data)
+        if not isinstance(founding.event.details, LedgerGenesis):
+            raise UnprovenError("Leaf 0 is no genesis.", code="genesis_missing")
+        self.report.genesis = founding.event.hash
+        if pinned is None:
+            self.report.tell("incomplete", "genesis_not_pinned", "No genesis was pinned, so anybody could have founded this ledger.")  # fmt: skip
+        elif pinned != founding.event.hash:
+            self.report.tell("fail", "genesis_mismatch", "This is another ledger than the pinned one.", founding)
+        prove(founding.jws, genesis_keys(founding.event.details).get)
+        return founding
+
+    def _pins(self, key: VerifierKey, origin: str | None, ledger_keys: Collection[str]) -> None:
+        if origin is not None and origin != self.report.ledger:
+            self.report.tell("fail", "origin_mismatch", "The ledger has another origin than the pinned one.")
+        if ledger_keys and key.to_text() not in ledger_keys:
+            self.report.tell("fail", "ledger_key_mismatch", "The ledger's key is none of the pinned ones.")
+
+    def _manifest(self, checkpoint: Checkpoint) -> None:
+        told, report = self.bundle, self.report
+        if (told.ledger, told.size, told.root, told.genesis) != (
+            report.ledger, checkpoint.size, report.root, report.genesis,
+        ):  # fmt: skip
+            report.tell("fail", "bundle_manifest", "The manifest tells another ledger or tree than the checkpoint.")
+
+    # -- 4, 5, 7: leaves -----------------------------------------------------------------------------
+
+    def _read_leaves(self, checkpoint: Checkpoint) -> None:
+        bundle = self.bundle
+        for index in sorted(bundle.leaves.keys() ^ bundle.proofs.keys()):
+            self.report.tell("fail", "proof_missing", "A leaf has no proof, or a proof no leaf.", index=index)
+        for index, data in sorted(bundle.leaves.items()):
+            try:
+                leaf = read_leaf(index, data)
+                self._included(leaf, checkpoint)
+            except ServiceError as error:
+                self.report.tell("fail", error.code, error.detail, index=index)
+                continue
+            if leaf.event.body.ledger != self.report.ledger:
+                self.report.tell("fail", "wrong_ledger", "The event was signed for another ledger.", leaf)
+            self.leaves.append(leaf)
+
+    def _included(self, leaf: Recorded, checkpoint: Checkpoint) -> None:
+        data = self.bundle.proofs.get(leaf.index)
+        if data is None:
+            return
+        proof = TlogProof.parse(data)
+        if proof.index != leaf.index or proof.checkpoint != self.bundle.checkpoint or proof.extra:
+            raise UnprovenError("The proof is for another leaf or another checkpoint.", code="inclusion_proof")
+        verify_inclusion(leaf.index, checkpoint.size, leaf_hash(leaf.data), proof.path, checkpoint.root)
+
+    def _ids(self) -> None:
+        """One payload per author and event id, but for those that were refused for just that."""
+        first: dict[tuple[str, str], Recorded] = {}
+        hashes: dict[str, Recorded] = {}
+        for leaf in self.leaves:
+            if leaf.event.hash in hashes:
+                self.report.tell("fail", "event_repeated", "The event is on the ledger twice.", leaf)
+            hashes[leaf.event.hash] = leaf
+            key = (leaf.event.body.author, leaf.event.body.event_id)
+            if first.setdefault(key, leaf) is not leaf and leaf.verdict.code != "event_id_reuse":
+                self.report.tell("fail", "event_id_reuse", "Another payload has the same event id.", leaf)
+
+    # -- 6: signatures -------------------------------------------------------------------------------
+
+    def _signatures(self, leaf: Recorded, judging: Rejudging) -> None:
+        if leaf.index == 0:
+            return  # proven before anything else
+        try:
+            prove(leaf.jws, judging.key_of)
+        except UnprovenError as error:
+            level: Level = "incomplete" if error.code == "unknown_key" else "fail"
+            detail = "A signer's enrolment is not in the bundle before this event." if level == "incomplete" else error.detail
+            self.report.tell(level, error.code, detail, leaf)
+
+    # -- 9: chains -----------------------------------------------------------------------------------
+
+    def _chains(self, judging: Rejudging) -> None:
+        unit = self.bundle.unit
+        for member in sorted(judging.focus):
+            until = _NO_END if member == unit else _until(member, judging)
+            self._chain(member, until)
+        if not any(link.unit == unit for leaf in self.leaves for link in leaf.links):
+            self.report.tell("fail", "chain_missing", "The bundle holds no event of the unit that it names.")
+        for leaf in self.leaves:
+            seq = next((link.seq for link in leaf.links if link.unit == unit), None)
+            if seq is not None or unit in leaf.event.body.units:
+                self.report.narrate(leaf, seq)
+
+    def _chain(self, unit: str, until: int) -> None:
+        seq, head = 0, ZERO_HASH
+        for leaf in self.leaves:
+            link = next((link for link in leaf.links if link.unit == unit), None)
+            if link is None or leaf.index > until:
+                continue
+            if (link.seq, link.prev) != (seq + 1, head):
+                self.report.tell("fail", "chain", f"The chain of {unit} has a gap or a fork before this event.", leaf)
+            seq, head = link.seq, leaf.hash
+
+    # -- 10, 12: devices, commitments ----------------------------------------------------------------
+
+    def _private(self) -> None:
+        by_index = {leaf.index: leaf for leaf in self.leaves}
+        for (index, name), data in sorted(self.bundle.private.items()):
+            leaf = by_index.get(index)
+            if leaf is None:
+                self.report.tell("fail", "private", "A private content belongs to no leaf of the bundle.", index=index)
+                continue
+            try:
+                value = parse_json(data, max_bytes=64 * 1024, max_depth=1)
+                PrivateContent.parse_all({name: value}, leaf.event.body.private)
+            except ServiceError as error:
+                self.report.tell("fail", error.code, error.detail, leaf)
+
+    def _devices(self) -> None:
+        """Report what a device's own sequence shows among the events at hand."""
+        seen: dict[tuple[str, int], Recorded] = {}
+        for leaf in self.leaves:
+            body = leaf.event.body
+            if seen.setdefault((body.author, body.device.seq), leaf) is not leaf:
+                self.report.tell("note", "device_fork", "The device used that sequence number twice.", leaf)
+        missing: dict[str, list[int]] = {}
+        for (author, seq), leaf in seen.items():
+            before = seen.get((author, seq - 1))
+            if before is not None and leaf.event.body.device.prev != before.event.hash:
+                self.report.tell("note", "device_fork", "The device names another event as its previous one.", leaf)
+            missing.setdefault(author, []).append(seq)
+        gaps = sum(max(seqs) - min(seqs) + 1 - len(seqs) for seqs in missing.values())
+        if gaps:
+            self.report.tell("note", "device_gaps", f"{gaps} events of these devices, between those shown, are not in the bundle.")  # fmt: skip
+
+
+def _until(member: str, judging: Rejudging) -> int:
+    """Return the last leaf at which a container's own chain must be whole: when what we ask about left it."""
+    records: Iterable[Containment] = judging.facts.kinds[Containment].values()
+    stays = [c for c in records if c.parent == member and c.child in judging.focus]
+    return max((_NO_END if c.until_index is None else c.until_index for c in stays), default=_NO_END)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Verify a bundle from the command line; 0 PASS, 1 FAIL, 2 usage, 3 INCOMPLETE."""
+    parser = argparse.ArgumentParser(prog="python -m app.audit.verify", description="Verify an evidence bundle offline.")
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--genesis", help="the pinned hash of the genesis event")
+    parser.add_argument("--origin", help="the pinned origin of the ledger")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    told = parser.parse_args(arguments)
+    try:
+        report = verify_bundle(read_limited(told.bundle), genesis=told.genesis, origin=told.origin)
+    except OSError as error:
+        parser.error(f"cannot read the bundle: {error.strerror}")
+    sys.stdout.write(orjson.dumps(report.as_json()).decode() + "\n" if told.json else report.as_text())
+    return EXIT_CODES[report.result]
+
+
+def read_limited(path: Path) -> bytes:
+    """Read a file, but no more of it than a bundle may have."""
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""`custody bench`: what the service takes, beside what the machine could, in one run."""

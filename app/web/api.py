@@ -1,0 +1,82 @@
+"""The doors together: every router, the error shape, and the complete description of both.
+
+`build` wires no room: it only needs `app.state.services` to be there when requests come.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.responses import Response
+
+from app.config import Settings
+from app.web import (
+    documents,
+    enrolments,
+    events,
+    health,
+    labels,
+    ledger,
+    oauth,
+    people,
+    places,
+    problems,
+    records,
+    site,
+    units,
+)
+from app.web.answers import Json
+from app.web.auth import public
+from app.web.declare import Says, declare
+from app.web.gate import Gate
+from app.web.metrics import Metrics
+from app.web.schemas import SCHEMAS, SECURITY
+
+ROUTERS: tuple[APIRouter, ...] = (
+    events.router, documents.router, labels.router, units.router, records.router, places.router, enrolments.router,
+    people.router, ledger.router, oauth.router, site.router, health.router,
+)  # fmt: skip
+DESCRIPTION = (
+    "Shared evidence of who held which ballots, when, that no single agency can rewrite. Events are signed by the "
+    "officers' own keys; answers carry proofs that verify offline."
+)
+
+
+def install(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+    """Put every route, the error shape, the bounds and the headers onto an application."""
+    for router in ROUTERS:
+        app.include_router(router)
+    problems.install(app)
+    _describe(app)
+    app.add_middleware(Gate, metrics=metrics, limits=limits(settings))
+
+
+def limits(settings: Settings) -> dict[str, int]:
+    """Return the largest body by path, bytes; every other path takes 64 KiB."""
+    return {
+        "/v1/events": settings.max_event_bytes,
+        "/v1/events/batch": settings.max_batch_bytes,
+        "/v1/documents": settings.max_document_bytes,
+        "/v1/labels": settings.max_event_bytes + 24 * settings.max_label_block,
+    }
+
+
+def _describe(app: FastAPI) -> None:
+    """Serve `/openapi.json` with the shapes that raw doors share; made once."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
+            components = made.setdefault("components", {})
+            components["schemas"] = {**components.get("schemas", {}), **SCHEMAS}
+            components["securitySchemes"] = SECURITY
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    said = declare(public("How to speak with this service."), {200: Says("OpenAPI 3.1.", {"type": "object"})})
+    app.add_api_route("/openapi.json", lambda: _described(openapi()), methods=["GET"], **said)
+
+
+def _described(schema: dict[str, Any]) -> Response:
+    return Json(schema, 200, {"Cache-Control": "no-cache"})

@@ -1,0 +1,59 @@
+"""For whoever runs the service: alive, ready, counted."""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.errors import ServiceError
+from app.ledger.append import read_head
+from app.web.answers import Json
+from app.web.auth import public
+from app.web.declare import Says, declare, ref
+from app.web.metrics import CONTENT_TYPE
+from app.web.services import Services, services_of
+
+router = APIRouter()
+_OPERATION = public("Asked by machines that hold no token; keep it behind the proxy.")
+
+
+@router.get("/healthz", **declare(_OPERATION, {200: Says("The process is alive.", ref("Health"))}, tag="operations"))
+async def healthz() -> Response:
+    """Say that the process answers; nothing else is looked at."""
+    return Json({"status": "alive"})
+
+
+@router.get(
+    "/readyz",
+    **{
+        **declare(_OPERATION, {200: Says("Ready to record.", ref("Health"))}, tag="operations"),
+        "responses": {
+            200: Says("Ready to record.", ref("Health")).content(),
+            503: Says("Not ready; `failing` says what.", ref("Health")).content(),
+        },
+    },
+)
+def readyz(request: Request) -> Response:
+    """Say whether events can be recorded: the writer is healthy, the database answers, the head agrees with itself."""
+    services = services_of(request)
+    failing = [name for name, fine in (("writer", services.intake.healthy), ("database", _reads(services))) if not fine]
+    return Json({"status": "failing" if failing else "ready", "failing": failing}, 503 if failing else 200)
+
+
+def _reads(services: Services) -> bool:
+    try:
+        with services.db.read() as session:
+            head = read_head(session, services.recorder.name)
+        return head.size >= services.recorder.published[0]
+    except ServiceError:
+        return False
+    except Exception:  # noqa: BLE001 - whatever the driver says, the database does not answer
+        return False
+
+
+@router.get(
+    "/metrics",
+    **declare(_OPERATION, {200: Says("Prometheus' text format.", {"type": "string"}, "text/plain")}, tag="operations"),
+)
+def metrics(request: Request) -> Response:
+    """Return counters for Prometheus."""
+    return Response(services_of(request).metrics.text(), 200, {"Content-Type": CONTENT_TYPE})
