@@ -60,6 +60,14 @@ def assume(scene: Scene) -> Overlay:
 
 def names(event: Event, facts: Facts) -> Iterator[str]:
     """Yield every unit or label that an event is about, those of the release it answers included."""
+    for name in _named(event, facts):
+        yield name
+        label: Label | None = facts.get(Label, name)
+        if label is not None and label.unit is not None and label.unit != name:
+            yield label.unit
+
+
+def _named(event: Event, facts: Facts) -> Iterator[str]:
     yield from event.body.units
     told = event.details
     for name in ("parent", "source", "target", "unit"):

@@ -113,6 +113,8 @@ class Rejudging:
         if acting is None or (acting is not event and acting.hash not in self._walk.bodies):
             return bool(self.focus & {link.unit for link in recorded.links})
         about = {*names(acting, self.facts), *(link.unit for link in recorded.links)}
+        release = self._by_hash.get(str(getattr(acting.details, "release", "")))
+        about |= set(release.event.body.units) if release is not None else set()
         return bool(about & (self.focus | self._labels)) or acting.type.kind == "foundation"
 
     def _acting(self, event: Event) -> Event | None:
@@ -199,8 +201,8 @@ class Rejudging:
             unit: Unit | None = self.facts.get(Unit, link.unit)
             if unit is not None:
                 self.facts.put(replace(unit, seq=link.seq, head=recorded.hash))
-            if lose:
-                self._lost.add(link.unit)
+        if lose:
+            self._lost |= {recorded.event.hash, *(link.unit for link in recorded.links)}
         if told.result not in {"pending", "held"}:
             self.facts.kinds[Waiting].pop(recorded.event.hash, None)
 
@@ -213,7 +215,7 @@ class Rejudging:
             unit: Unit | None = self.facts.get(Unit, link.unit)
             if unit is not None and link.unit in self.focus:
                 self.facts.put(replace(unit, seq=link.seq, head=recorded.hash))
-            self._lost.add(link.unit)
+        self._lost |= {recorded.event.hash, *(link.unit for link in recorded.links)}
 
     def _why(
         self, recorded: Recorded, setting: _Setting, step: Step, different: tuple[str, ...]
@@ -239,7 +241,7 @@ class Rejudging:
             return "incomplete", "document_missing", "A document that it was judged by is not in the bundle."
         if judged.code in {"unknown_key", "unknown_event"}:
             return "incomplete", "key_missing", "An event or key that it rests on is not in the bundle."
-        if judged.facts.get("unit") in assumed | self._lost:
+        if {judged.facts.get("unit"), judged.facts.get("release")} & (assumed | self._lost):
             return "incomplete", "not_rejudged", "Whether it was rightly accepted rests on goods outside this bundle."
         if setting.acting is not step.event and step.event.details.code in CLOCK_RULES:
             return "incomplete", "not_rejudged", "What the clock had to say rests on events outside this bundle."

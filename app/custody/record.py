@@ -234,7 +234,7 @@ class Recorder:
             if isinstance(error, ServiceError):
                 group.answers[position] = error
                 return
-            log.exception("event_failed", event=item.event.hash)
+            log.exception("event_failed", hash=item.event.hash)
             group.answers[position] = TamperError(
                 "The event could not be judged; nothing of it was recorded.", code="internal"
             )

@@ -43,7 +43,9 @@ def insert_assertion(session: WriteSession, ledger_id: int, jti_hash: bytes, exp
     """Insert the id of an assertion; False when it is there already."""
     insert = sqlite.insert if session.dialect.name == "sqlite" else postgresql.insert
     statement = insert(ASSERTION).values(ledger_id=ledger_id, jti_hash=jti_hash, expires_ms=expires_ms)
-    return session.execute(statement.on_conflict_do_nothing()).rowcount == 1
+    # Rows, not `rowcount`: SQLAlchemy keeps none for an INSERT on PostgreSQL.
+    kept = session.execute(statement.on_conflict_do_nothing().returning(ASSERTION.c.jti_hash))
+    return kept.first() is not None
 
 
 def claim_enrolment(session: WriteSession, ledger_id: int, claimed: Enrolment) -> bool:

@@ -1,16 +1,17 @@
 """A journey through almost every type of event and every verdict, for whoever examines a ledger afterwards."""
 
 import dataclasses
+import random
 import secrets
 from typing import Any
 
 from app.canon import b64url_encode
 from app.cli.phone import Signed
 from app.custody.private import commitment
+from app.custody.receipts import Receipt
+from app.errors import MalformedError
 from tests import small as s
 from tests.custody.town import Town
-
-CASES = ("box", "lot", "bulk", "alone", "load", "inner", "burnt", "held", "reprinted")
 
 
 def with_private(town: Town, name: str, body: bytes, units: list[str]) -> Signed:
@@ -144,3 +145,72 @@ def _waiting_and_deciding(town: Town, units: dict[str, str]) -> None:
     town.ok(town.decide(held.hash, pol="approver"))
     town.ok(town.decide(refused.hash, "refuse", pol="approver"))
     units["held"] = three
+
+
+def wander(town: Town, rng: random.Random, acts: int) -> None:
+    """Do random things, right and wrong, to a handful of goods; every answer but an error of the service will do."""
+    goods = [town.lot(rng.randrange(1, 500)) for _ in range(3)]
+    goods += [town.box(rng.choice([None, s.TPS1]), rng.choice([None, "PILGUB"])) for _ in range(4)] + [town.load(), town.load()]
+    releases: list[tuple[str, list[str]]] = []
+    for _ in range(acts):
+        town.tick(rng.choice([0, 1, 60]))
+        if rng.random() < 0.3:
+            town.look(*town.phones())
+        signed = _random_act(town, rng, goods, releases)
+        answer = town.send(signed)
+        assert isinstance(answer, Receipt | MalformedError), answer
+        if rng.random() < 0.05:
+            town.tick(60 * 24 * 12)
+            town.recorder.sweep(town.now_ms)
+
+
+def _random_act(town: Town, rng: random.Random, goods: list[str], releases: list[tuple[str, list[str]]]) -> Signed:
+    some = rng.sample(goods, rng.choice([1, 1, 2, 3]))
+    one, other = some[0], rng.choice(goods)
+    places = [s.WAREHOUSE] * 4 + [s.PPK]
+    place = rng.choice(places)
+    act = rng.choice(["pack", "pack", "unpack", "seal", "move", "release", "release", "accept", "accept", "reject", "cancel",
+                      "look", "flag", "clear", "open", "reprint", "late", "twin", "inspect", "void"])  # fmt: skip
+    if act == "pack":
+        return town.pack(other, *[unit for unit in some if unit != other] or [one], place=place)
+    if act == "unpack":
+        return town.unpack(other, one, place=place)
+    if act == "seal":
+        return town.seal(one, f"R-{rng.randrange(30)}")
+    if act == "move":
+        return town.move(one, other, rng.randrange(1, 50))
+    if act in {"release", "late"}:
+        release = town.release(some, rng.choice([(s.KPU, s.PPK), (s.KPU, s.PPK), (s.POS, s.TRUCK)]), place=place)
+        releases.append((release.hash, some))
+        if act == "release":
+            return release
+        town.send(town.accept(release.hash, some))
+        return release
+    if act in {"accept", "reject", "cancel"} and releases:
+        return _answer(town, rng, act, *rng.choice(releases[-4:]))
+    if act == "flag":
+        return town.flag(rng.choice(["quarantine.set", "hold.set"]), some)
+    if act == "clear":
+        kind = rng.choice(["quarantine.clear", "hold.clear"])
+        told = {"case": "P-1/2024"} if kind == "hold.clear" else {"reason": "CHECKED"}
+        return town.act(town.kpu1, kind, told, [one], bws="approver")
+    if act == "open":
+        return town.act(town.kpu1, "unit.open", {"seals": [], "reason": "CHECK"}, [one], kpu2="second")
+    if act == "reprint" and len(town.blanks) > 5:
+        return town.commission({"act": "reprint", "unit": town.blanks.pop(), "of": one})
+    if act == "void":
+        return town.act(town.kpu1, "unit.void", {"decision": "SK 1", "reason": "LOST"}, [one], kpu2="second")
+    if act == "inspect":
+        return town.inspected(some, place=place)
+    return town.act(town.pos1, "sighting", {}, [*some, *town.fresh_ids(1)], capacity="witness")
+
+
+def _answer(town: Town, rng: random.Random, act: str, release: str, units: list[str]) -> Signed:
+    if act == "accept":
+        exceptions = [(unit, rng.choice(["missing", "rejected", "damaged"])) for unit in units if rng.random() < 0.2]
+        return town.accept(release, units, exceptions=exceptions)
+    told = {"release": release, "reason": "RAIN"}
+    if act == "reject":
+        return town.act(town.ppk1, "custody.reject", told, place=s.PPK, capacity="taker", after=[release], ppk2="second")
+    takers = {"ppk1": "taker"} if rng.random() < 0.3 else {}
+    return town.act(town.kpu1, "custody.cancel", told, after=[release], kpu2="second", **takers)

@@ -173,6 +173,24 @@ def test_one_contest_and_unknown_elections(town: Town):
         ask(town, reconcile, auditor(), election="PEMILU-1955")
 
 
+@pytest.mark.parametrize("fresh", BACKENDS, indirect=True)
+def test_a_lot_that_arrives_damaged_is_counted_as_such(fresh: Town):
+    lot, apart = fresh.lot(50, source="print"), fresh.lot(7, source="surplus", condition="excess")
+    release = fresh.release([lot, apart])
+    fresh.ok(release)
+    fresh.ok(fresh.accept(release.hash, [lot, apart], exceptions=[(lot, "damaged"), (apart, "damaged")]))
+    answer = ask(fresh, reconcile, auditor())
+    found = {name: figure["quantity"] for name, figure in figures(answer, "PILGUB").items()}
+    assert (found["damaged"], found["excess"], found["good"]) == (57, 0, 0)
+    assert identities(answer, "PILGUB")[2]["holds"]
+
+
+@pytest.fixture
+def fresh(request, tmp_path) -> Iterator[Town]:
+    with new_town(request, tmp_path) as own:
+        yield own
+
+
 # -- the arithmetic alone --------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ share one performance.
 """
 
 import fcntl
+import io
 import json
 import os
 import subprocess
@@ -26,6 +27,8 @@ from app.cli.demo.play import CHAPTERS
 from app.cli.demo.prove import prove
 from app.db import Database
 from app.keys.grants import Viewer
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = load_figures()
@@ -234,7 +237,7 @@ def test_three_officers_enrolled_face_to_face_with_a_match_code(played):
 
 
 def test_the_ending_fits_a_terminal_of_a_hundred_columns(played):
-    out = Console(width=100, record=True, file=open(os.devnull, "w"), highlight=False)  # noqa: SIM115, PTH123
+    out = Console(width=100, record=True, file=io.StringIO(), highlight=False)
     show.tail(out, played)
     text = out.export_text()
     paths = [line for line in text.splitlines() if played["data_dir"] in line]

@@ -16,11 +16,13 @@ from app.cli.demo.agenda import wita
 from app.cli.demo.cast import new_phone
 from app.cli.demo.wire import SecretLogin
 from app.cli.init import FOUNDER_FILE, found_here
+from app.cli.migrate import upgrade
 from app.cli.phone import Phone
 from app.config import Settings
 from app.custody.found import genesis_payload, public_jwk
 from app.custody.serverkeys import ServerKeys
 from app.db import Database
+from app.errors import MissingError
 from app.ids import new_event_id
 from app.keys.clients import add_client
 from app.keys.files import write_private
@@ -78,9 +80,10 @@ def found_ledger(settings: Settings, *, fresh: bool) -> Founding:
     """Found the demo ledger in a fresh folder.
 
     Raises:
-        FolderTakenError: The folder is taken.
-        ServiceError: The database holds a ledger of that name already.
+        FolderTakenError: The folder is taken, or the database holds a ledger of that name already.
     """
+    if settings.database_url:
+        _refuse_taken_database(settings)
     aside = clear_folder(settings.data_dir, fresh=fresh)
     keys = ServerKeys.make(settings.keys_folder(), ORIGIN)
     founders = (
@@ -107,6 +110,20 @@ def _auditor(settings: Settings) -> SecretLogin:
     finally:
         db.close()
     return SecretLogin(client.client, secret)
+
+
+def _refuse_taken_database(settings: Settings) -> None:
+    """Refuse a database that has a demo ledger: it cannot be moved aside like a folder."""
+    upgrade(settings.migration_url or settings.url())
+    db = Database(settings.url())
+    try:
+        with db.read() as session:
+            read_head(session, LEDGER)
+    except MissingError:
+        return
+    finally:
+        db.close()
+    raise FolderTakenError(f"The database holds the ledger {LEDGER} already. Name an empty one with --database-url.")
 
 
 def _genesis(keys: ServerKeys, founders: tuple[Phone, Phone]) -> JsonValue:

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 
 import app
+from app.cli.demo.founding import LEDGER
 from app.cli.demo.wire import DemoError
 from app.config import Settings
 
@@ -54,6 +55,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
     own = {
         "CUSTODY_DATA_DIR": str(settings.data_dir.resolve()), "CUSTODY_DATABASE_URL": settings.database_url,
         "CUSTODY_HOST": "127.0.0.1", "CUSTODY_PORT": str(port), "CUSTODY_PRODUCTION": "false",
+        "CUSTODY_LEDGER": LEDGER,
     }  # fmt: skip
     root = str(Path(app.__file__).resolve().parent.parent)
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part)
@@ -70,7 +72,8 @@ def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
             except httpx.TransportError:
                 pass
             time.sleep(0.1)
-    raise DemoError(f"The service did not start:\n{log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
+    last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
+    raise DemoError(f"The service did not start ({log}): {last[-500:]}")
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

@@ -1,0 +1,86 @@
+"""Evidence of any unit passes under the pinned genesis, is the same bytes each time, and shows only what may be seen."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.audit.bundle import read_bundle
+from app.audit.evidence import build_evidence
+from app.audit.verify import verify_bundle
+from app.errors import MissingError
+from app.keys.grants import Viewer
+from tests import small as s
+from tests.audit.journey import play, wander
+from tests.custody.town import Town
+
+AUDITOR = Viewer("auditor", s.BWS, None, frozenset({"auditor"}))
+QUIET = {"not_latest", "not_revoked", "device_gaps", "refusal_not_rejudged"}
+
+
+@pytest.fixture
+def town(db, tmp_path: Path) -> Iterator[Town]:
+    own = Town(db, tmp_path / "house").settle()
+    yield own
+    own.recorder._high_water.close()
+
+
+def genesis(town: Town) -> str:
+    return str(town.one("SELECT genesis FROM ledger_state"))
+
+
+def every_unit(town: Town) -> list[str]:
+    return [row[0] for row in town.query("SELECT label FROM unit ORDER BY unit")]
+
+
+def evidence(town: Town, unit: str, viewer: Viewer = AUDITOR, *, private: bool = False) -> bytes:
+    with town.db.read() as session:
+        return build_evidence(session, town.recorder.ledger_id, viewer, unit, private=private)
+
+
+def check_all(town: Town) -> None:
+    pinned = genesis(town)
+    for unit in every_unit(town):
+        report = verify_bundle(evidence(town, unit, private=True), genesis=pinned, origin=town.origin)
+        assert report.result == "PASS", report.as_text()
+        assert {reason.code for reason in report.reasons} <= QUIET, report.as_text()
+        chain = town.query(f"SELECT leaf_index FROM event_unit WHERE unit = '{report.unit}' ORDER BY leaf_index")
+        assert [event["index"] for event in report.story] == [row[0] for row in chain]
+
+
+def test_evidence_of_every_unit_of_a_journey_passes(town: Town):
+    units = play(town)
+    check_all(town)
+    data = evidence(town, units["box"])
+    assert data == evidence(town, units["box"])
+    assert read_bundle(data).private == {}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_evidence_of_every_unit_of_a_random_journey_passes(town: Town, seed: int):
+    wander(town, random.Random(seed), 80)
+    check_all(town)
+
+
+def test_evidence_is_found_by_label_and_by_foreign_code(town: Town):
+    units = play(town)
+    by_id = read_bundle(evidence(town, units["reprinted"]))
+    assert by_id.unit == units["inner"]
+    assert read_bundle(evidence(town, "KPU/BOX/17")).unit == units["inner"]
+
+
+def test_what_a_viewer_does_not_see_does_not_exist(town: Town):
+    units = play(town)
+    stranger = Viewer("x", s.TNI, s.CITY, frozenset({"field"}))
+    for unit in (units["alone"], town.fresh_ids(1)[0]):
+        with pytest.raises(MissingError):
+            evidence(town, unit, stranger)
+
+
+def test_private_contents_are_put_in_only_when_asked_for(town: Town):
+    units = play(town)
+    assert read_bundle(evidence(town, units["bulk"])).private == {}
+    ((index, name),) = read_bundle(evidence(town, units["bulk"], private=True)).private
+    assert name == "coordinates"
+    assert index in read_bundle(evidence(town, units["bulk"])).leaves
