@@ -18,7 +18,7 @@ from app.custody.details import LabelsIssue, ReprintLine, UnitPack
 from app.custody.events import Event
 from app.custody.rules.case import RULES_VERSION
 from app.custody.rules.clockwork import CLOCK_RULES
-from app.custody.state import EventRef, Facts, Waiting
+from app.custody.state import EventRef, Facts, Record, Waiting, key_of
 from app.custody.walk import Step, Walk
 from app.errors import ServiceError
 from app.keys.state import Key
@@ -45,6 +45,40 @@ class PartialWalk(Walk):
             super()._wake(step)
 
 
+class UndoableFacts(Facts):
+    """Complete facts that remember what the last event changed, so that it can be taken back."""
+
+    def __init__(self) -> None:
+        super().__init__(complete=True)
+        self._before: list[tuple[type, str, object]] = []
+
+    def put(self, record: Record) -> None:
+        """Put a record and remember what stood there."""
+        kind, key = type(record), key_of(record)
+        self._before.append((kind, key, self.kinds[kind].get(key, _ABSENT)))
+        super().put(record)
+
+    def settle(self) -> None:
+        """Keep what was put since the last time."""
+        self._before.clear()
+        for changed in self.dirty.values():
+            changed.clear()
+
+    def undo(self) -> None:
+        """Take back what was put since the last time."""
+        for kind, key, record in reversed(self._before):
+            put_back(self, kind, key, record)
+        self.settle()
+
+
+def put_back(facts: Facts, kind: type, key: str, record: object) -> None:
+    """Let a record be again what it was, absent included."""
+    if record is _ABSENT:
+        facts.kinds[kind].pop(key, None)
+    else:
+        facts.kinds[kind][key] = record
+
+
 @dataclass(frozen=True, slots=True)
 class _Setting:
     """What a leaf's event acts on: the event itself, or the one that a verdict is about."""
@@ -65,7 +99,7 @@ class Rejudging:
             leaves: Every leaf of the bundle, in order.
             tell: Told what was found.
         """
-        self.facts = Facts(complete=True)
+        self.facts = UndoableFacts()
         self.judged = 0
         self.assumed = 0
         self._documents = documents
@@ -164,11 +198,9 @@ class Rejudging:
 
     def _restore(self, before: Overlay) -> None:
         for (kind, key), record in before.items():
-            if record is _ABSENT:
-                self.facts.kinds[kind].pop(key, None)
-            else:
-                self.facts.kinds[kind][key] = record
+            put_back(self.facts, kind, key, record)
         self.facts.documents.clear()
+        self.facts.settle()
 
     def _document(self, content_hash: str) -> Policy | Plan | None:
         if content_hash not in self._parsed:
@@ -185,29 +217,30 @@ class Rejudging:
         self.judged += 1
         self.assumed += bool(setting.overlay)
         different = compare(recorded, step)
+        if setting.overlay and recorded.links:
+            self._loose |= self.focus & {link.unit for link in recorded.links}
         if different:
             level, code, detail = self._why(recorded, setting, step, different)
             self._tell(level, code, detail, recorded)
             self._go_on_as_told(recorded, lose=level != "note")
-        if setting.overlay and recorded.links:
-            self._loose |= self.focus & {link.unit for link in recorded.links}
 
     def _go_on_as_told(self, recorded: Recorded, *, lose: bool) -> None:
         """Let the leaf have the last word, so that one contradiction is told once."""
-        ref: EventRef = self.facts.get(EventRef, recorded.event.hash)
-        told = recorded.verdict
-        self.facts.put(replace(ref, result=told.result, code=told.code))  # type: ignore[arg-type]
+        if recorded.verdict.result != "accepted":
+            self.facts.undo()
+        self._remember(recorded)
         for link in recorded.links:
             unit: Unit | None = self.facts.get(Unit, link.unit)
             if unit is not None:
                 self.facts.put(replace(unit, seq=link.seq, head=recorded.hash))
         if lose:
             self._lost |= {recorded.event.hash, *(link.unit for link in recorded.links)}
-        if told.result not in {"pending", "held"}:
+        if recorded.verdict.result not in {"pending", "held"}:
             self.facts.kinds[Waiting].pop(recorded.event.hash, None)
 
     def _unjudged(self, recorded: Recorded, setting: _Setting, error: Exception) -> None:
         level: Level = "incomplete" if recorded.verdict.result == "accepted" else "note"
+        self.facts.undo()
         self._tell(level, "not_rejudged", f"The rules cannot judge this event from the bundle alone ({type(error).__name__}).", recorded)  # fmt: skip
         self._remember(recorded)
         self._loose |= {key for _, key in setting.overlay}

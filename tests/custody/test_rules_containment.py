@@ -51,6 +51,14 @@ def test_unpacking_takes_back_the_allocation(town):
     assert town.unit(box)["effective"] == "controlled"
 
 
+def test_an_unsealed_box_keeps_its_destination_when_its_load_is_unpacked(town):
+    lot, box, load = town.lot(), town.box(), town.load()
+    town.ok(town.pack(box, lot))
+    town.ok(town.pack(load, box))
+    town.accepted(town.unpack(load, box))
+    assert (town.unit(box)["lifecycle"], town.unit(box)["destination"]) == ("allocated", s.TPS1)
+
+
 def test_a_packed_unit_keeps_its_chain_while_its_container_travels(town):
     box, lot = town.sealed_box()
     before = town.unit(lot)

@@ -1,19 +1,26 @@
 """The ledger itself: genesis, policy and plan in force, what only the service may say (rules/foundation.py)."""
 
 import json
+import secrets
 
 import pytest
 
 from app.canon import b64url_encode, jcs, sha256
-from app.cli.phone import Signed
+from app.cli.phone import EMPTY_ROOT, Phone, Signed
+from app.clock import parse_rfc3339
+from app.custody.events import parse_event
 from app.custody.found import genesis_payload, public_jwk
 from app.custody.receipts import Receipt
-from app.errors import RefusedError
+from app.custody.state import Facts
+from app.custody.walk import Walk
 from app.ids import new_event_id
 from app.keys.signing import PrivateKey, sign_jws
+from app.keys.state import Device, Key
+from app.keys.verify import parse_jws
 from tests import small as s
-from tests.custody.town import Town
+from tests.house import START
 
+START_MS = parse_rfc3339(START)
 pytestmark = pytest.mark.usefixtures("mended")  # policies and the whole ledger change here
 
 
@@ -44,27 +51,27 @@ def test_a_ledger_has_one_genesis(town):
     town.refused(genesis(town, [first, second], []), "genesis_exists")
 
 
-def found_again(town, tmp_path, signed):
-    """Rehearse a genesis as founding does: over nothing."""
-    from app.custody.events import parse_event  # noqa: PLC0415
-    from app.custody.found import _rehearse  # noqa: PLC0415
-    from app.keys.verify import parse_jws  # noqa: PLC0415
-
-    event = parse_event(parse_jws(signed.jws).payload)
-    try:
-        _rehearse(event, signed.jws, town.now_ms)
-    except RefusedError as error:
-        return error.code
-    return ""
+def over_nothing(*signed):
+    """Walk over an empty ledger, as founding rehearses a genesis; return the judgements and the facts."""
+    walk = Walk(Facts(complete=True), 0, lambda size: (EMPTY_ROOT if size == 0 else None, 0), lambda _: None)
+    steps = [walk.take(parse_event(parse_jws(one.jws).payload), one.jws, START_MS) for one in signed]
+    return [step.judgement.code or step.judgement.result for step in steps], walk.facts
 
 
 def test_a_genesis_over_nothing_is_accepted(town):
-    assert found_again(town, None, genesis(town, [key(), key()], [key()])) == ""
+    signed = genesis(town, [one := key(), two := key()], [root := key()])
+    codes, facts = over_nothing(signed)
+    assert codes == ["accepted"]
+    kinds = {kid: known.kind for kid, known in facts.kinds[Key].items()}
+    assert (kinds[one.kid], kinds[two.kid], kinds[root.kid]) == ("administrator", "administrator", "root")
+    assert sorted(kinds.values()) == ["administrator", "administrator", "admission", "root", "service"]
+    assert (facts.meta.administrators, facts.meta.genesis) == (("F-0", "F-1"), signed.hash)
+    assert facts.kinds[Device][one.kid].seq == 1
 
 
 def test_a_genesis_names_a_key_once(town):
     one = key()
-    assert found_again(town, None, genesis(town, [one], [one])) == "key_reused"
+    assert over_nothing(genesis(town, [one], [one]))[0] == ["key_reused"]
 
 
 def test_everybody_whom_a_genesis_names_signs_it(town):
@@ -73,27 +80,32 @@ def test_everybody_whom_a_genesis_names_signs_it(town):
     def drop(value):
         value["signers"] = {one.kid: "approver"}
 
-    assert found_again(town, None, genesis(town, [one], [two], change=drop, signers={one.kid: one})) == "signature_set"
+    assert over_nothing(genesis(town, [one], [two], change=drop, signers={one.kid: one}))[0] == ["signature_set"]
 
 
 def test_a_genesis_asks_for_no_more_policy_signers_than_it_has(town):
     def ask(value):
         value["details"]["policy_signers"] = 2
 
-    assert found_again(town, None, genesis(town, [key()], [], change=ask)) == "policy_unmet"
+    assert over_nothing(genesis(town, [key()], [], change=ask))[0] == ["policy_unmet"]
 
 
 def test_nothing_stands_before_the_genesis(town):
-    """An event over an empty ledger: refused, though no door leads there."""
-    from app.custody.events import parse_event  # noqa: PLC0415
-    from app.custody.state import Facts  # noqa: PLC0415
-    from app.custody.walk import Walk  # noqa: PLC0415
-    from app.keys.verify import parse_jws  # noqa: PLC0415
+    assert over_nothing(town.act(town.bws, "sighting", {}, capacity="witness"))[0] == ["no_genesis"]
 
+
+def test_a_stranger_is_refused_even_past_the_door(town):
     signed = town.act(town.bws, "sighting", {}, capacity="witness")
-    walk = Walk(Facts(complete=True), 0, lambda _: (None, 0), lambda _: None)
-    step = walk.take(parse_event(parse_jws(signed.jws).payload), signed.jws, town.now_ms)
-    assert (step.judgement.result, step.judgement.code) == ("refused", "no_genesis")
+    assert over_nothing(genesis(town, [key()], []), signed)[0] == ["accepted", "unknown_key"]
+
+
+def test_nothing_is_judged_without_a_policy(town):
+    founder = Phone(key(), "F-0", s.KPU, town.origin, s.ELECTION, s.CITY)
+    told = {"document": "B" * 43, "election": s.ELECTION}
+    signed = founder.sign("plan.publish", told, at_ms=START_MS, capacity="approver")
+    line = {"act": "bind", "unit": town.blanks[0], "item": "BOOTH"}
+    other = founder.sign("unit.commission", {"lines": [line]}, at_ms=START_MS, units=[town.blanks[0]])
+    assert over_nothing(genesis(town, [founder.key], []), signed, other)[0] == ["accepted", "document_missing", "role"]
 
 
 def test_the_genesis_begins_its_author_s_sequence(town):
@@ -128,8 +140,6 @@ def test_a_policy_document_is_there(town):
 
 
 def test_a_policy_that_came_after_its_publication_leaves_the_refusal_as_it_was(town):
-    import secrets  # noqa: PLC0415
-
     document = s.policy(title=f"Kebijakan {secrets.token_hex(4)}")
     content = b64url_encode(sha256(json.dumps(document).encode()))
     town.refused(publish(town, "policy.publish", {"document": content}), "document_missing")
@@ -160,33 +170,6 @@ def test_a_policy_that_drops_an_agency_refuses_its_officers_and_no_group_falls(t
     first, second = town.send_all([signed, good])
     assert isinstance(first, Receipt)
     assert (first.code, second.result) == ("unknown_agency", "accepted")
-
-
-def test_a_ledger_with_no_policy_knows_no_commands(mould_of_nothing):
-    town = mould_of_nothing
-    signed = town.founders[0].sign("key.revoke", {"kid": "B" * 43, "reason": "lost"}, at_ms=town.tick(), capacity="approver")
-    town.refused(signed, "unknown_key")
-    told = {"document": town.put_document(s.plan()), "election": s.ELECTION}
-    town.refused(publish(town, "plan.publish", told), "no_policy")
-
-
-@pytest.fixture
-def mould_of_nothing(db, tmp_path):
-    """A founded ledger with no policy on it."""
-    own = NoPolicy(db, tmp_path / "house")
-    yield own
-    own.check()
-    own.recorder._high_water.close()
-
-
-class NoPolicy(Town):
-    begins = 0
-
-    def put_policy(self, document):
-        pass
-
-    def put_plan(self, document):
-        pass
 
 
 # -- plan ----------------------------------------------------------------------------------------------

@@ -405,6 +405,30 @@ def test_a_damaged_unit_arrives_damaged(town):
     accept = town.accept(release.hash, [lot], exceptions=[(lot, "damaged")])
     town.accepted(accept, ("DAMAGED", lot, release.hash, s.PPK))
     assert (town.unit(lot)["condition"], town.unit(lot)["place"]) == ("damaged", s.PPK)
+    assert town.tallies(town.receipt(accept).index) == {("is:damaged", "PILGUB"): 100}
+
+
+def test_excess_that_arrives_damaged_is_counted_as_damaged(town):
+    lot = town.lot(condition="excess")
+    release = town.release([lot])
+    town.accepted(release)
+    accept = town.accept(release.hash, [lot], exceptions=[(lot, "damaged")])
+    town.accepted(accept, ("DAMAGED", lot, release.hash, s.PPK))
+    assert town.tallies(town.receipt(accept).index) == {("is:damaged", "PILGUB"): 100, ("is:excess", "PILGUB"): -100}
+
+
+@pytest.mark.usefixtures("mended")
+def test_accountable_goods_taken_at_a_place_that_is_not_registered_are_reported(town):
+    document = s.policy()
+    document["places"] = [{**p, "registered": p["id"] != s.PPK} for p in document["places"]]
+    town.put_policy(document)
+    lot, load = town.lot(), town.load()
+    release = town.release([lot])
+    town.accepted(release)
+    town.accepted(town.accept(release.hash, [lot]), ("PLACE_UNREGISTERED", None, release.hash, s.PPK))
+    other = town.release([load], pol="escort")
+    town.accepted(other)
+    town.accepted(town.accept(other.hash, [load], pol="witness"))
 
 
 def test_a_hold_learned_after_the_release_does_not_undo_the_handover(town):

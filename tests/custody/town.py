@@ -105,6 +105,10 @@ class Town(House):
         """Begin anew on a used ledger: labels to take, and every phone has seen everything."""
         if len(self.blanks) < 40:
             self.blanks += self.labels(self.kpu1, 80)
+        known = {kid: (seq, prev) for kid, seq, prev in self.query("SELECT kid, seq, hash FROM device")}
+        for phone in self.phones():  # what an earlier test signed and never sent does not count
+            phone.seq, phone.prev = known.get(phone.kid, (0, ZERO_HASH))
+            phone.clock_offset_ms = 0
         self.look(*self.phones())
         self.begins = self.size()
         return self

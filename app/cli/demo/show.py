@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -62,7 +62,8 @@ class Bars:
         self._progress = Progress(
             TextColumn("[dim]{task.fields[when]}[/]"), TextColumn("{task.description:<40}"),
             BarColumn(bar_width=24, complete_style="blue", finished_style="green"),
-            MofNCompleteColumn(), TextColumn("[dim]events[/]"), Seconds(), console=out,
+            TextColumn("{task.completed:>5,.0f}/{task.total:<5,.0f}"), TextColumn("[dim]events[/]"), Seconds(),
+            console=out,
         )  # fmt: skip
         self._task: TaskID | None = None
 

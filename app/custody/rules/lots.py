@@ -25,10 +25,6 @@ def move(case: Case) -> None:
         case.refuse("different_goods", "The lots hold different goods.", unit=target.unit)
     if source.district and target.district and source.district != target.district:
         case.refuse("different_goods", "The lots are of different electoral districts.", unit=target.unit)
-    if source.district and target.district and source.district != target.district:
-        told_apart = {"expected": target.district, "found": source.district}
-        case.report("WRONG_DAPIL", "tinggi", unit=target.unit, sticky=True, **told_apart)
-        case.refuse("dapil_mismatch", "The lots are of different electoral districts.", unit=target.unit, **told_apart)
     if source.place != target.place:
         case.refuse("other_place", "The lots are at different places.", unit=target.unit)
     if source.quantity < told.quantity:
