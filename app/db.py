@@ -344,7 +344,7 @@ class RecordTable(Generic[R]):
             tail = f" ORDER BY {self.key} FOR UPDATE" if lock else ""
             sql = f"SELECT {self._select} FROM {name} WHERE ledger_id = %s AND {column} = ANY(%s){tail}"
             rows = session.exec_driver_sql(sql, (ledger_id, part))
-        return [self.build(row) for row in rows]
+        return [self.build(row) for row in rows.all()]
 
     def everything(self, session: Session, ledger_id: int) -> Iterator[R]:
         """Yield every record of a ledger in key order."""

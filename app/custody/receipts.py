@@ -39,8 +39,8 @@ class Receipt:
     replayed: bool = False
 
     @classmethod
-    def of_step(cls, origin: str, step: Step) -> "Receipt":
-        """Make the receipt of an event that was just recorded."""
+    def of_step(cls, origin: str, step: Step, paths: Paths | None = None, checkpoint: str | None = None) -> "Receipt":
+        """Make the receipt of an event that was just recorded, with its proof under a checkpoint where there is one."""
         ref, judgement = step.ref, step.judgement
         return cls(
             origin,
@@ -54,6 +54,9 @@ class Receipt:
             step.leaf.links,
             judgement.detail,
             judgement.facts,
+            checkpoint=checkpoint if paths else None,
+            tree_size=paths.size if paths else None,
+            proof=paths.path(ref.leaf_index) if paths else (),
         )
 
     @classmethod

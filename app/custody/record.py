@@ -398,12 +398,12 @@ class Recorder:
     def _answer(self, group: Group, appended: Appended | None, *, proofs: bool) -> None:
         if appended is not None:
             paths = self._paths(appended) if proofs else None
+            checkpoint = appended.note.decode("utf-8")
             for number, step in enumerate(group.steps):
                 position = group.places.get(number)
                 if position is None:
                     continue
-                receipt = Receipt.of_step(self.origin, step)
-                group.answers[position] = receipt.proven(paths, appended.note) if paths else receipt
+                group.answers[position] = Receipt.of_step(self.origin, step, paths, checkpoint)
         for position, known in group.replays:
             group.answers[position] = self.receipt(known)
 

@@ -1,6 +1,7 @@
 """The synthetic split reproduces the published figures, and the plan made of it is whole."""
 
 import json
+import re
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
@@ -108,3 +109,13 @@ def test_the_packaged_figures_keep_their_sources_and_licences():
     assert json.loads(text) == FIGURES
     assert "ODbL" in FIGURES["licence"]
     assert len(FIGURES["sources"]) >= 10
+
+
+def test_the_demonstration_is_a_client_but_for_the_operators_part():
+    folder = Path(figures.__file__).parent
+    rooms = re.compile(r"^(?:from|import) app\.(custody|db|ledger|audit|web|exchange)\b", re.MULTILINE)
+    inside = {path.name: set(rooms.findall(path.read_text(encoding="utf-8"))) for path in folder.rglob("*.py")}
+    assert {name: found for name, found in inside.items() if found} == {
+        "founding.py": {"custody", "db", "ledger"},  # the operator: tables, keys, genesis
+        "prove.py": {"audit"},  # the offline verifier, which anybody may run
+    }
