@@ -12,7 +12,7 @@ RUN python -m venv /opt/custody \
  && /opt/custody/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes \
         --requirement /build/requirements.lock \
  && /opt/custody/bin/python -m pip uninstall --yes pip setuptools \
- && printf '%s\n' '#!/opt/custody/bin/python -P' 'from app.cli import main' 'main()' > /opt/custody/bin/custody \
+ && printf '%s\n' '#!/opt/custody/bin/python -P' 'from app.cli.main import main' 'main()' > /opt/custody/bin/custody \
  && chmod 0755 /opt/custody/bin/custody
 
 FROM python:3.11-slim

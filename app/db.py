@@ -24,6 +24,7 @@ from operator import attrgetter
 from typing import Any, Generic, NewType, TypeVar, cast
 
 import orjson
+import psycopg
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -40,7 +41,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import text as sql_text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.types import TypeDecorator
 
@@ -55,6 +56,7 @@ WAL_AUTOCHECKPOINT_PAGES = 4000
 POOL_SIZE = 10
 POOL_WAIT_SECONDS = 3
 KEYS_PER_STATEMENT = 10_000
+COPY_ROWS = 32
 _REMEMBERED_CHARACTERS = 200
 
 metadata = MetaData(
@@ -396,9 +398,24 @@ def bulk_insert(session: WriteSession, table: Table, columns: Sequence[str], row
     """Insert rows in one statement of the driver; values must already be of the column's type."""
     if not rows:
         return
+    if session.dialect.name != "sqlite" and len(rows) >= COPY_ROWS:
+        _copy(session, table, columns, rows)
+        return
     mark = "?" if session.dialect.name == "sqlite" else "%s"
     sql = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"
     session.exec_driver_sql(sql, [tuple(row) for row in rows])
+
+
+def _copy(session: WriteSession, table: Table, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Insert rows by PostgreSQL's binary COPY: a third of the client's work, and one round trip."""
+    sql = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
+    try:
+        with session.connection.cursor().copy(sql) as copy:
+            copy.set_types([table.c[name].type.compile(session.dialect).partition(" ")[0] for name in columns])
+            for row in rows:
+                copy.write_row(row)
+    except psycopg.Error as error:  # as SQLAlchemy would have raised it, which the writer tells apart
+        raise DBAPIError.instance(sql, (), error, psycopg.Error) from error
 
 
 def run(session: Session, sql: str, *values: object) -> CursorResult[*tuple[Any, ...]]:

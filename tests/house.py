@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from app.audit.fsck import fsck
 from app.canon import b64url_encode
 from app.cli.phone import Phone, Signed, possession
 from app.clock import parse_rfc3339
@@ -194,11 +195,19 @@ class House:
 
     # -- looking it over -----------------------------------------------------------------------------
 
-    def findings(self, *, signatures: bool = False) -> list[str]:
-        """Return what a whole re-verification finds wrong, in words; nothing on a sound ledger."""
-        return recheck(self.recorder, signatures=signatures)
+    def findings(self, *, signatures: bool = False, twice: bool = True) -> list[str]:
+        """Return what a whole re-verification finds wrong, in words; nothing on a sound ledger.
 
-    def check(self, *, signatures: bool = False) -> None:
+        Args:
+            signatures: Verify every signature again, too: the larger part of the work.
+            twice: Let the tests' own shorter check go over it beside `custody fsck`.
+        """
+        report = fsck(self.db, high_water=self.settings.high_water_file(), signatures=signatures)
+        found = [f"{finding.where}: {finding.what}: {finding.detail}" for finding in report.findings]
+        found += [f"not checked: {what}" for what in report.findings.not_checked]
+        return found + (recheck(self.recorder, signatures=signatures) if twice else [])
+
+    def check(self, *, signatures: bool = False, twice: bool = True) -> None:
         """Re-verify the whole ledger: tree, chains, and every derived row rebuilt from the leaves."""
-        found = self.findings(signatures=signatures)
+        found = self.findings(signatures=signatures, twice=twice)
         assert not found, found

@@ -101,19 +101,36 @@ def fsck(
     """
     report, started = Report(), time.monotonic()
     mark = Mark.read(high_water) if high_water is not None else None
-    with db.read() as session:
-        raw.lenient(session)
-        try:
-            _integrity(session, report.findings)
-            known = _ledgers(session, report.findings)
-            check_strays(session, report.findings, known)
-            for ledger_id, name in known.items():
-                if not ledger or name == ledger:
-                    _Run(session, report, ledger_id, signatures=signatures, progress=progress).all(genesis, mark)
-        finally:
-            raw.strict(session)
+    try:
+        with db.read() as session:
+            raw.lenient(session)
+            try:
+                examine(session, report, ledger=ledger, genesis=genesis, mark=mark, signatures=signatures, progress=progress)
+            finally:
+                raw.strict(session)
+    except DBAPIError as error:
+        report.findings.add("database", "?", "unreadable", f"The database cannot be read: {error.orig}")
     report.seconds = time.monotonic() - started
     return report
+
+
+def examine(
+    session: ReadSession, report: Report, *, ledger: str = "", genesis: str | None = None, mark: Mark | None = None,
+    signatures: bool = True, progress: Progress = lambda _name, _done: None,
+) -> None:  # fmt: skip
+    """Do what `fsck` does over one session."""
+    _integrity(session, report.findings)
+    known = _ledgers(session, report.findings)
+    check_strays(session, report.findings, known)
+    for ledger_id, name in known.items():
+        if ledger and name != ledger:
+            continue
+        try:
+            _Run(session, report, ledger_id, signatures=signatures, progress=progress).all(genesis, mark)
+        except DBAPIError:
+            raise
+        except Exception as error:  # noqa: BLE001 - damage of a kind nobody thought of is still a finding
+            report.findings.add("ledger", ledger_id, "unreadable", f"The examination could not go on: {type(error).__name__}: {error}")  # fmt: skip
 
 
 def _integrity(session: ReadSession, findings: Findings) -> None:
@@ -131,11 +148,10 @@ def _integrity(session: ReadSession, findings: Findings) -> None:
 
 
 def _ledgers(session: ReadSession, findings: Findings) -> dict[int, str]:
-    """Return the ledgers by id: those with a head row and those that only have leaves."""
+    """Return the ledgers by id: those with a head row, or, when no head row is left, those that have leaves."""
     known = {int(row[0]): str(row[1]) for row in session.execute(select(LEDGER.c.ledger_id, LEDGER.c.name))}
-    orphans = session.execute(select(LEAF.c.ledger_id).where(LEAF.c.ledger_id.not_in(list(known))).distinct())
-    for (ledger_id,) in orphans:
-        known[ledger_id] = ""
+    if not known:
+        known = {row[0]: "" for row in session.execute(select(LEAF.c.ledger_id).distinct())}
     if not known:
         findings.not_checked.append("There is no ledger in this database.")
     return known

@@ -100,6 +100,7 @@ class Rejudging:
             tell: Told what was found.
         """
         self.facts = UndoableFacts()
+        self.subjects: dict[int, tuple[str, ...]] = {}
         self.judged = 0
         self.assumed = 0
         self._documents = documents
@@ -215,6 +216,7 @@ class Rejudging:
 
     def _settle(self, recorded: Recorded, setting: _Setting, step: Step) -> None:
         self.judged += 1
+        self.subjects[recorded.index] = step.subjects
         self.assumed += bool(setting.overlay)
         different = compare(recorded, step)
         if setting.overlay and recorded.links:

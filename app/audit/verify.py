@@ -192,7 +192,7 @@ class _Verification:
             self.report.tell("fail", "chain_missing", "The bundle holds no event of the unit that it names.")
         for leaf in self.leaves:
             seq = next((link.seq for link in leaf.links if link.unit == unit), None)
-            if seq is not None or unit in leaf.event.body.units:
+            if seq is not None or unit in judging.subjects.get(leaf.index, leaf.event.body.units):
                 self.report.narrate(leaf, seq)
 
     def _chain(self, unit: str, until: int) -> None:

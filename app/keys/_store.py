@@ -74,15 +74,6 @@ def approve_enrolment(session: WriteSession, ledger_id: int, enrolment: str, eve
     )
 
 
-def delete_claims_of(session: WriteSession, ledger_id: int, officer: str) -> None:
-    """Delete the enrolments of an officer that are not finished."""
-    session.execute(
-        delete(ENROLMENT).where(
-            ENROLMENT.c.ledger_id == ledger_id, ENROLMENT.c.officer == officer, ENROLMENT.c.status != "approved"
-        )
-    )
-
-
 def erase_name(session: WriteSession, ledger_id: int, officer: str, now_ms: int) -> None:
     """Forget a name and note when."""
     session.execute(

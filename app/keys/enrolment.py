@@ -168,8 +168,3 @@ def refuse_difference(claimed: Enrolment, details: dict[str, Any], now_ms: int) 
 def note_approval(session: WriteSession, ledger_id: int, enrolment: str, event: str) -> None:
     """Note the event that enrolled the key."""
     _store.approve_enrolment(session, ledger_id, enrolment, event)
-
-
-def end_unfinished(session: WriteSession, ledger_id: int, officer: str) -> None:
-    """End an officer's open and claimed enrolments, as a revocation does."""
-    _store.delete_claims_of(session, ledger_id, officer)

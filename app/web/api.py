@@ -67,8 +67,9 @@ def _describe(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             made = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
+            _drop_guesses(made)
             components = made.setdefault("components", {})
-            components["schemas"] = {**components.get("schemas", {}), **SCHEMAS}
+            components["schemas"] = SCHEMAS
             components["securitySchemes"] = SECURITY
             app.openapi_schema = made
         return app.openapi_schema
@@ -76,6 +77,14 @@ def _describe(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
     said = declare(public("How to speak with this service."), {200: Says("OpenAPI 3.1.", {"type": "object"})})
     app.add_api_route("/openapi.json", lambda: _described(openapi()), methods=["GET"], **said)
+
+
+def _drop_guesses(made: dict[str, Any]) -> None:
+    """Take out the shape that FastAPI supposes for parameters; ours are problem documents, declared by hand."""
+    for operations in made["paths"].values():
+        for operation in operations.values():
+            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                del operation["responses"]["422"]
 
 
 def _described(schema: dict[str, Any]) -> Response:

@@ -19,11 +19,13 @@ PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _WORDS = {
     400: "Malformed.", 401: "Not proven.", 403: "Not allowed.", 404: "Not there, or not for this caller.",
     405: "Another method.",
-    408: "The body came too slowly.", 409: "The state says no.", 410: "Gone.", 413: "Too large.",
+    408: "The body came too slowly.", 409: "The state says no.", 410: "Gone.",
+    413: "Too large.", 414: "The address is too long.",
     415: "Another media type.", 422: "Contradicts itself, the policy or the plan.", 423: "Quarantine or hold.",
     500: "A failure of ours; the document names an incident.", 503: "Busy; try again after `Retry-After` seconds.",
 }  # fmt: skip
-_BODY = (400, 408, 413, 415)
+_ANYWHERE = (400, 414, 500, 503)  # the gate answers before any route is found
+_BODY = (408, 413, 415)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,25 @@ def array_of(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def schema_of(schema: Mapping[str, Any] | type[BaseModel]) -> dict[str, Any]:
-    """Return a JSON schema that stands alone."""
-    return schema.model_json_schema() if isinstance(schema, type) else dict(schema)
+    """Return a JSON schema that stands alone: a model's own definitions are written out where they are used."""
+    if not isinstance(schema, type):
+        return dict(schema)
+    made = schema.model_json_schema(ref_template="{model}")
+    written: dict[str, Any] = _written_out(made, made.pop("$defs", {}))
+    return written
+
+
+def _written_out(part: Any, definitions: Mapping[str, Any]) -> Any:
+    """Replace references into definitions that an OpenAPI document has no place for; none of ours is recursive."""
+    if isinstance(part, list):
+        return [_written_out(each, definitions) for each in part]
+    if not isinstance(part, dict):
+        return part
+    if "$ref" in part:
+        return _written_out(
+            {**definitions[part["$ref"]], **{k: v for k, v in part.items() if k != "$ref"}}, definitions
+        )
+    return {name: _written_out(value, definitions) for name, value in part.items()}
 
 
 def declare(
@@ -79,7 +98,7 @@ def declare(
         headers: Request headers that the route reads, with what they mean.
         tag: Topic, for people who read the API's pages.
     """
-    statuses = {*problems, 503, 500}
+    statuses = {*problems, *_ANYWHERE}
     statuses.update((401, 403) if access.roles else ())
     statuses.update(_BODY if takes is not None else ())
     responses: dict[int | str, dict[str, Any]] = {status: one.content() for status, one in says.items()}

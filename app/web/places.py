@@ -1,6 +1,6 @@
 """Places of the policy in force, and what they hold."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
@@ -59,17 +59,14 @@ def get_place(request: Request, place: str) -> Response:
     ),
 )
 def get_stock(
-    request: Request,
-    place: str,
-    below: bool = True,
-    size: Size = None,
-    at: Moment = None,  # noqa: FBT001, FBT002
-) -> Response:
+    request: Request, place: str, below: Annotated[Literal["true", "false"], Query()] = "true", size: Size = None,
+    at: Moment = None,
+) -> Response:  # fmt: skip
     """Count what a place holds: now, as known at a tree size, or at a moment by provable intervals."""
     services = services_of(request)
     with services.db.read() as session:
         told = stock(
-            session, services.ledger_id, viewer_of(request), place, include_below=below, size=size,
+            session, services.ledger_id, viewer_of(request), place, include_below=below == "true", size=size,
             at_ms=moment_ms(at),
         )  # fmt: skip
     return Json(told)

@@ -115,7 +115,7 @@ def get_discrepancies(
     **declare(
         _ACCOUNTANTS,
         {200: Says("The balance per contest, every figure with the events behind it.", ref("Reconciliation"))},
-        problems=_LIST,
+        problems=(*_LIST, 409),
         tag="audit",
     ),
 )
@@ -136,7 +136,10 @@ def get_reconciliation(
 @router.get(
     "/v1/reconciliation/events",
     **declare(
-        _ACCOUNTANTS, {200: Says("The events behind one figure, a page.", ref("Page"))}, problems=_LIST, tag="audit"
+        _ACCOUNTANTS,
+        {200: Says("The events behind one figure, a page.", ref("FigureEvents"))},
+        problems=(*_LIST, 409),
+        tag="audit",
     ),
 )
 def get_figure_events(

@@ -110,6 +110,10 @@ SCHEMAS: dict[str, Schema] = {
     "Place": _object("place name kind", place=_TEXT),
     "Stock": _object("place lines", place=_TEXT, lines=_list({"type": "object"})),
     "Reconciliation": _object("election contests", contests=_list({"type": "object"})),
+    "FigureEvents": _object(
+        "contest figure quantity count events next", contest=_TEXT, figure=_TEXT, quantity={"type": "integer"},
+        count=_NUMBER, events=_list(_object("index event quantity figure", index=_NUMBER, event=_HASH)), next=_NULLABLE,
+    ),
 }  # fmt: skip
 
 SECURITY: Schema = {

@@ -53,7 +53,7 @@ def _goods(town: Town) -> dict[str, str]:
 
 def _boxes(town: Town) -> dict[str, str]:
     box, inner, load = town.box(), town.box(None, None), town.load()
-    alias = {"act": "alias", "unit": inner, "code": "KPU/BOX/17"}
+    alias = {"act": "alias", "unit": box, "code": "KPU/BOX/17"}
     town.ok(town.commission(alias))
     fresh = town.blanks.pop()
     town.ok(town.commission({"act": "reprint", "unit": fresh, "of": inner}))
@@ -109,7 +109,7 @@ def _flags_and_endings(town: Town, units: dict[str, str]) -> None:
     lines = [{"unit": burnt, "quantity": 7, "reason": "DAMAGED"}]
     witnesses = {"pol": "witness", "bws": "witness", "tni": "witness", "gov": "witness"}
     told = {"minutes": "BA 1/2024", "method": "BURNED", "lines": lines}
-    town.ok(town.act(town.kpu1, "unit.destroy", told, [burnt], place=s.BURN, kpu2="second", **witnesses))
+    town.ok(town.act(town.kpu1, "unit.destroy", told, [burnt], kpu2="second", **witnesses))
     town.ok(town.act(town.kpu1, "sighting", {}, [burnt], capacity="witness"))
     town.ok(town.act(town.kpu1, "sighting", {"source": "typed"}, town.fresh_ids(1), capacity="witness"))
     voided = town.box()

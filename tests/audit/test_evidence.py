@@ -65,9 +65,11 @@ def test_evidence_of_every_unit_of_a_random_journey_passes(town: Town, seed: int
 
 def test_evidence_is_found_by_label_and_by_foreign_code(town: Town):
     units = play(town)
-    by_id = read_bundle(evidence(town, units["reprinted"]))
-    assert by_id.unit == units["inner"]
-    assert read_bundle(evidence(town, "KPU/BOX/17")).unit == units["inner"]
+    by_label = read_bundle(evidence(town, units["reprinted"]))
+    assert by_label.unit == units["inner"]
+    with pytest.raises(MissingError, match="retired"):
+        evidence(town, units["inner"])
+    assert read_bundle(evidence(town, "KPU/BOX/17")).unit == units["box"]
 
 
 def test_what_a_viewer_does_not_see_does_not_exist(town: Town):

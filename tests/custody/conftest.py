@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.custody.town import Mould, Town, postgres_mould, sqlite_mould
-from tests.postgres import drop_database
 
 BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
@@ -59,6 +58,4 @@ def _lent(mould: Mould, folder: Path) -> Iterator[Town]:
         yield own
         own.check()
     finally:
-        own.leave()
-        if not own.db.is_sqlite:
-            drop_database(own.db.url.render_as_string(hide_password=False))
+        mould.take_back(own)

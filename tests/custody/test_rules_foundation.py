@@ -105,7 +105,7 @@ def test_nothing_is_judged_without_a_policy(town):
     signed = founder.sign("plan.publish", told, at_ms=START_MS, capacity="approver")
     line = {"act": "bind", "unit": town.blanks[0], "item": "BOOTH"}
     other = founder.sign("unit.commission", {"lines": [line]}, at_ms=START_MS, units=[town.blanks[0]])
-    assert over_nothing(genesis(town, [founder.key], []), signed, other)[0] == ["accepted", "document_missing", "role"]
+    assert over_nothing(genesis(town, [founder.key], []), signed, other)[0] == ["accepted", "no_policy", "role"]
 
 
 def test_the_genesis_begins_its_author_s_sequence(town):

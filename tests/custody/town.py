@@ -25,7 +25,7 @@ from app.ids import new_unit_id
 from app.ledger.highwater import HighWater
 from tests import small as s
 from tests.house import House
-from tests.postgres import fresh_database
+from tests.postgres import drop_database, fresh_database
 
 DUE = "2024-12-20T12:00:00+08:00"
 STATE_TABLES = (
@@ -436,17 +436,20 @@ class Town(House):
 class Mould:
     """One settled town per database engine, poured again for every test."""
 
-    def __init__(self, url: str, folder: Path, copy_database: Callable[[str, Path], str]) -> None:
+    def __init__(
+        self, url: str, folder: Path, copy_database: Callable[[str, Path], str], kind: type[Town] = Town
+    ) -> None:
         """Found and settle the original over a migrated database.
 
         Args:
             url: Of the original.
             folder: Of the original's keys and high-water mark.
             copy_database: Gives the URL of a copy of a database that nobody has open, for a folder.
+            kind: The class of the town.
         """
         self._url, self._folder, self._copy = url, folder, copy_database
         db = Database(url)
-        self.original = Town(db, folder).settle()
+        self.original = kind(db, folder).settle()
         self.original.check(signatures=True)
         self.original.leave()
 
@@ -455,19 +458,25 @@ class Mould:
         shutil.copytree(self._folder, folder / "house", copy_function=shutil.copy2)
         return self.original.copy(Database(self._copy(self._url, folder)), folder / "house")
 
+    @staticmethod
+    def take_back(town: Town) -> None:
+        """Close a poured town and remove its database from the server."""
+        town.leave()
+        if not town.db.is_sqlite:
+            drop_database(town.db.url.render_as_string(hide_password=False))
 
-def sqlite_mould(template: Path, folder: Path) -> Mould:
+
+def sqlite_mould(template: Path, folder: Path, kind: type[Town] = Town) -> Mould:
     """Return the mould for SQLite, from a migrated file that nobody has used."""
 
     def copied(url: str, into: Path) -> str:
         shutil.copyfile(url.removeprefix("sqlite:///"), into / "custody.db")
         return f"sqlite:///{into / 'custody.db'}"
 
-    return Mould(copied(f"sqlite:///{template}", folder), folder / "house", copied)
+    return Mould(copied(f"sqlite:///{template}", folder), folder / "house", copied, kind)
 
 
-def postgres_mould(template: str, folder: Path) -> Mould:
+def postgres_mould(template: str, folder: Path, kind: type[Town] = Town) -> Mould:
     """Return the mould for PostgreSQL, from a migrated database that nobody has open."""
-    return Mould(
-        fresh_database(template, template=template), folder / "house", lambda url, _: fresh_database(url, template=url)
-    )
+    own = fresh_database(template, template=template)
+    return Mould(own, folder / "house", lambda url, _: fresh_database(url, template=url), kind)

@@ -14,8 +14,8 @@ import httpx
 import uvicorn
 
 from app.canon import b64url_encode
-from app.clock import rfc3339_ms
 from app.cli.phone import Phone, Signed, ids_commitment
+from app.clock import rfc3339_ms
 from app.config import Settings
 from app.db import Database
 from app.ids import new_unit_id
@@ -69,7 +69,9 @@ class Live:
     def post(self, path: str, body: Any, *access: str, headers: dict[str, str] | None = None, **who: Any) -> Any:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         mine = self.headers(*access, **who) if access else {}
-        return self.http.post(path, content=data, headers={"Content-Type": "application/json", **mine, **(headers or {})})
+        return self.http.post(
+            path, content=data, headers={"Content-Type": "application/json", **mine, **(headers or {})}
+        )
 
     # -- what is said --------------------------------------------------------------------------------
 
@@ -92,7 +94,9 @@ class Live:
 
     def sighting(self, phone: Phone, unit: str, **how: Any) -> Signed:
         """Sign an observation that is always recorded."""
-        return phone.sign("sighting", {"source": "camera"}, at_ms=self.house.tick(), units=[unit], capacity="witness", **how)
+        return phone.sign(
+            "sighting", {"source": "camera"}, at_ms=self.house.tick(), units=[unit], capacity="witness", **how
+        )
 
     def issue(self, phone: Phone, count: int, *access: str) -> tuple[list[str], str]:
         """Issue a block over HTTP; return its ids and its name."""
@@ -112,7 +116,9 @@ class Live:
             {"act": "bind", "unit": unit, "item": "BOX_TPS", "destination": place}
             for unit, place in zip(ids, destinations, strict=True)
         ]
-        self.ok(phone.sign("unit.commission", {"lines": lines}, at_ms=self.house.tick(), units=ids, place=small.WAREHOUSE))
+        self.ok(
+            phone.sign("unit.commission", {"lines": lines}, at_ms=self.house.tick(), units=ids, place=small.WAREHOUSE)
+        )
         return ids
 
 
@@ -142,7 +148,7 @@ def serving(settings: Settings) -> Iterator[tuple[uvicorn.Server, str]]:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
         app = create_app(settings.model_copy(update={"port": port}))
-        config = uvicorn.Config(app, http="h11", ws="none", log_config=None, access_log=False, lifespan="on")
+        config = uvicorn.Config(app, http="h11", ws="none", log_config=None, access_log=False, server_header=False)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()

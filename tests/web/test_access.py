@@ -10,7 +10,11 @@ from app.keys.clients import all_clients, revoke_client
 from app.main import create_app
 from tests import small
 from tests.web.access_table import (
-    BOXES_SEEN, BOXES_SEEN_BY_WATCHERS, DOORS, PLACES_SEEN, ROLES,
+    BOXES_SEEN,
+    BOXES_SEEN_BY_WATCHERS,
+    DOORS,
+    PLACES_SEEN,
+    ROLES,
 )  # fmt: skip
 
 FILLED = {
@@ -79,7 +83,12 @@ def test_a_door_opens_for_its_roles_and_for_nobody_else(live, door):
 
 @pytest.mark.parametrize("door", sorted(DOORS))
 def test_without_an_accepted_token_only_public_doors_open(live, door):
-    for headers in ({}, {"Authorization": "Bearer " + "A" * 43}, {"Authorization": "Basic QTpC"}, {"Authorization": "Bearer"}):
+    for headers in (
+        {},
+        {"Authorization": "Bearer " + "A" * 43},
+        {"Authorization": "Basic QTpC"},
+        {"Authorization": "Bearer"},
+    ):
         status = ask(live, door, headers).status_code
         if DOORS[door]:
             assert status == 401, door
@@ -150,7 +159,9 @@ def test_places_are_seen_inside_ones_own(live, role):
 
 def test_events_of_other_agencies_are_not_told(live, boxes):
     def told(role, agency, place=None):
-        return {one["event"] for one in live.get("/v1/events", role, agency=agency, place=place, limit=200).json()["items"]}
+        return {
+            one["event"] for one in live.get("/v1/events", role, agency=agency, place=place, limit=200).json()["items"]
+        }
 
     watcher = live.house.enrol("OFF-WATCH", small.BWS, "PENGAWAS", small.CITY)
     opened = watcher.sign("access", {"act": "open", "purpose": "CHECK"}, at_ms=live.house.tick(), capacity="witness")

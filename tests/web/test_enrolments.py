@@ -46,8 +46,7 @@ def approval(live, told, key, **changes):
         "possession": possession(key, live.house.origin, told["challenge"]), **changes,
     }  # fmt: skip
     first, second = live.house.founders
-    signed = first.sign("key.enrol", details, at_ms=live.house.tick(), capacity="approver", with_={second: "approver"})
-    return signed
+    return first.sign("key.enrol", details, at_ms=live.house.tick(), capacity="approver", with_={second: "approver"})
 
 
 def approve(live, told, signed):
@@ -63,7 +62,11 @@ def test_a_phone_is_enrolled_in_three_steps(live, alg):
     assert told["token"] in told["link"].split("#")[1]
     assert told["officer"].startswith("OFF-")
     seen = claimed(live, told, key)
-    assert (seen["officer"], seen["origin"], seen["genesis"]) == (told["officer"], live.house.origin, live.services.genesis)
+    assert (seen["officer"], seen["origin"], seen["genesis"]) == (
+        told["officer"],
+        live.house.origin,
+        live.services.genesis,
+    )
     screen = live.get(f"/v1/enrolments/{told['enrolment']}", "registrar").json()
     assert (screen["status"], screen["match_code"]) == ("claimed", seen["match_code"])
     assert len(seen["match_code"]) == 6
@@ -130,7 +133,9 @@ def test_weak_and_foreign_keys_are_refused(live):
     body = {"token": told["token"], "signature": "A" * 86}
     weak = {"kty": "OKP", "crv": "Ed25519", "x": b64url_encode(b"\x01" + bytes(31))}
     assert live.post(path, {**body, "jwk": weak}).json()["code"] == "weak_key"
-    assert live.post(path, {**body, "jwk": {"kty": "RSA", "crv": "P-256", "x": "A" * 43}}).json()["code"] == "body_shape"
+    assert (
+        live.post(path, {**body, "jwk": {"kty": "RSA", "crv": "P-256", "x": "A" * 43}}).json()["code"] == "body_shape"
+    )
     founder = live.house.founders[0].key
     assert live.post(path, claim_of(live, told, founder)).json()["code"] == "key_reused"
 
@@ -180,7 +185,9 @@ def test_nothing_is_approved_before_it_is_claimed_or_with_another_event(live):
         "key.revoke", {"kid": key.kid, "reason": "lost"}, at_ms=live.house.tick(), capacity="approver"
     )
     assert approve(live, told, other).json()["code"] == "claim_mismatch"
-    assert live.post(f"/v1/enrolments/{told['enrolment']}/approve", {"jws": 1}, "registrar").json()["code"] == "body_shape"
+    assert (
+        live.post(f"/v1/enrolments/{told['enrolment']}/approve", {"jws": 1}, "registrar").json()["code"] == "body_shape"
+    )
 
 
 @pytest.mark.parametrize(
@@ -241,6 +248,9 @@ def test_names_are_for_registrars_of_the_own_agency_and_can_be_forgotten(live):
 def test_a_pseudonym_is_not_moved_to_another_agency(live):
     told = opened(live)
     answer = live.post(
-        "/v1/enrolments", wanted(agency=small.BWS, role="PENGAWAS", officer=told["officer"]), "registrar", agency=small.BWS
+        "/v1/enrolments",
+        wanted(agency=small.BWS, role="PENGAWAS", officer=told["officer"]),
+        "registrar",
+        agency=small.BWS,
     )
     assert (answer.status_code, answer.json()["code"]) == (409, "enrolment_state")

@@ -33,9 +33,7 @@ def test_an_accepted_event_gets_201_and_a_receipt_that_verifies(live, officer, b
     proof = receipt["proof"]
     checkpoint = open_checkpoint(proof["checkpoint"].encode(), [key], live.house.origin)
     path = [b64url_decode(one) for one in proof["path"]]
-    verify_inclusion(
-        receipt["index"], checkpoint.size, b64url_decode(receipt["leaf_hash"]), path, checkpoint.root
-    )
+    verify_inclusion(receipt["index"], checkpoint.size, b64url_decode(receipt["leaf_hash"]), path, checkpoint.root)
 
 
 def test_a_replay_gets_200_and_the_same_bytes(live, officer, box):
@@ -109,7 +107,7 @@ def test_another_payload_under_the_same_id_is_409_and_on_the_ledger(live, office
 
 
 def test_private_contents_travel_beside_the_event(live, officer, box):
-    salt, text = b"s" * 32, "Segel rusak di sudut kiri".encode()
+    salt, text = b"s" * 32, b"Segel rusak di sudut kiri"
     signed = live.sighting(officer, box, private={"note": commitment(salt, text)})
     body = {"event": signed.jws, "private": {"note": {"salt": b64url_encode(salt), "body": b64url_encode(text)}}}
     wrong = {**body, "private": {"note": {"salt": b64url_encode(b"t" * 32), "body": b64url_encode(text)}}}
@@ -209,7 +207,9 @@ def test_a_body_announced_or_grown_too_large_is_413(lite):
 def test_a_body_that_comes_too_slowly_is_408(lite, monkeypatch):
     monkeypatch.setattr("app.web.gate.BODY_SECONDS", 0.3)
     with socket.create_connection((lite.http.base_url.host, lite.http.base_url.port)) as raw:
-        raw.sendall(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+        raw.sendall(
+            b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+        )
         raw.settimeout(5)
         assert raw.recv(4096).startswith(b"HTTP/1.1 408 ")
 

@@ -104,7 +104,9 @@ def test_a_revoked_key_loses_its_tokens_at_once_and_gets_no_more(live):
     given = ask(live, by_assertion(assertion(phone.key, live.house.origin)))
     assert live.http.get("/v1/agencies", headers=bearer(given)).status_code == 200
     author = live.house.founders[0]
-    revoke = author.sign("key.revoke", {"kid": phone.kid, "reason": "lost"}, at_ms=live.house.tick(), capacity="approver")
+    revoke = author.sign(
+        "key.revoke", {"kid": phone.kid, "reason": "lost"}, at_ms=live.house.tick(), capacity="approver"
+    )
     live.ok(revoke)
     assert live.http.get("/v1/agencies", headers=bearer(given)).status_code == 401
     assert ask(live, by_assertion(assertion(phone.key, live.house.origin))).status_code == 401

@@ -28,7 +28,11 @@ def given(function, node):
     names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
     for each in ast.walk(function):
         if isinstance(each, ast.Assign) and names & {getattr(target, "id", "") for target in each.targets}:
-            found |= texts(each.value.body) | texts(each.value.orelse) if isinstance(each.value, ast.IfExp) else texts(each.value)
+            found |= (
+                texts(each.value.body) | texts(each.value.orelse)
+                if isinstance(each.value, ast.IfExp)
+                else texts(each.value)
+            )
         if isinstance(each, ast.For) and getattr(each.target, "id", "") in names:
             found |= texts(each.iter)
     return found

@@ -333,11 +333,15 @@ class Case:
                 present=len(officers),
             )
 
-    def holding_side(self, unit: Unit) -> list[Key]:
-        """Return the giver's side, refusing officers who do not hold the unit.
+    def holding_side(self, unit: Unit, *, anywhere: bool = False) -> list[Key]:
+        """Return the giver's side, refusing officers who do not hold the unit, or who are not where it is.
 
         Holding means: of the agency that holds the outermost container, at a place within the officer's
         mandate. Supervisors never hold (domain reference section 7).
+
+        Args:
+            unit: The unit that is acted on.
+            anywhere: The act is a decision on paper, which need not be taken beside the goods.
         """
         keys = self.side("giver")
         top = self.outermost(unit)
@@ -349,6 +353,8 @@ class Case:
             self.refuse(
                 code, "Only who holds the goods may do this.", unit=unit.unit, holder=top.agency, place=top.place
             )
+        if top.place != self.body.place and not anywhere:
+            self.refuse("other_place", "The ledger has the unit at another place.", unit=unit.unit, place=top.place)
         return keys
 
     def not_blocked(self, unit: Unit) -> None:

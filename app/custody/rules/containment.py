@@ -47,8 +47,6 @@ def _check_child(case: Case, parent: Unit, child: Unit) -> None:
         )
     if child.unit in {above.unit for above in case.above(parent)}:
         case.refuse("cycle", "The container lies inside what you want to pack.", unit=child.unit)
-    if case.outermost(parent).place != child.place:
-        case.refuse("other_place", "Container and contents are at different places.", unit=child.unit)
     if parent.destination is None:
         return
     if child.destination not in {None, parent.destination}:

@@ -67,7 +67,7 @@ def clear_hold(case: Case) -> None:
 def void(case: Case) -> None:
     """Declare units void by a numbered decision of the holder's agency, signed by two."""
     for unit in case.units():
-        keys = case.holding_side(unit)
+        keys = case.holding_side(unit, anywhere=True)
         case.need_officers(keys, case.policy.signing_by_sensitivity[unit.effective].release)
         _not_on_hold(case, unit)
         case.advance("unit.void", unit)

@@ -80,8 +80,6 @@ def _check_releasable(case: Case, unit: Unit) -> None:
         code = "sealed_parent" if sealed else "packed"
         case.refuse(code, "The unit lies in a container; release the container.", unit=unit.unit, parent=unit.parent)
     case.holding_side(unit)
-    if unit.place != case.body.place:
-        case.refuse("other_place", "The ledger has the unit at another place.", unit=unit.unit, place=unit.place)
     _check_flags(case, unit)
     destination = unit.destination
     if (

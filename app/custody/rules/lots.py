@@ -25,8 +25,6 @@ def move(case: Case) -> None:
         case.refuse("different_goods", "The lots hold different goods.", unit=target.unit)
     if source.district and target.district and source.district != target.district:
         case.refuse("different_goods", "The lots are of different electoral districts.", unit=target.unit)
-    if source.place != target.place:
-        case.refuse("other_place", "The lots are at different places.", unit=target.unit)
     if source.quantity < told.quantity:
         case.refuse("lot_below_zero", "The lot holds less than that.", unit=source.unit, quantity=source.quantity)
     case.advance("lot.move", source, quantity=source.quantity - told.quantity)

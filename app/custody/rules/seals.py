@@ -32,8 +32,8 @@ def _check_lines(case: Case, lines: Any) -> None:
         case.refuse("units_mismatch", "The event's units are exactly those of its lines.")
 
 
-def _holder_may(case: Case, unit: Unit) -> None:
-    keys = case.holding_side(unit)
+def _holder_may(case: Case, unit: Unit, *, anywhere: bool = False) -> None:
+    keys = case.holding_side(unit, anywhere=anywhere)
     for above in case.above(unit):
         if above.seals:
             case.refuse("sealed_parent", "The unit lies in a sealed container.", unit=unit.unit, parent=above.unit)
@@ -94,7 +94,7 @@ def open_units(case: Case) -> None:
     if not {finding.unit for finding in case.details.seals} <= set(case.body.units):
         case.refuse("units_mismatch", "Every seal found is on a unit of the event.")
     for unit in case.units():
-        _holder_may(case, unit)
+        _holder_may(case, unit, anywhere=True)  # the station itself is checked below
         found = [line for line in case.details.seals if case.unit(line.unit).unit == unit.unit]
         wrong = judge_findings(case, unit, found, every=True)
         for number in unit.seals.values():
