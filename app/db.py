@@ -411,7 +411,7 @@ def _copy(session: WriteSession, table: Table, columns: Sequence[str], rows: Seq
     sql = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
     try:
         with session.connection.cursor().copy(sql) as copy:
-            copy.set_types([table.c[name].type.compile(session.dialect).partition(" ")[0] for name in columns])
+            copy.set_types([table.c[name].type.compile(session.dialect).split()[0].lower() for name in columns])
             for row in rows:
                 copy.write_row(row)
     except psycopg.Error as error:  # as SQLAlchemy would have raised it, which the writer tells apart

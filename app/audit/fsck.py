@@ -23,7 +23,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
 
 from app.audit import raw
 from app.audit.findings import Findings
@@ -108,8 +107,8 @@ def fsck(
                 examine(session, report, ledger=ledger, genesis=genesis, mark=mark, signatures=signatures, progress=progress)
             finally:
                 raw.strict(session)
-    except DBAPIError as error:
-        report.findings.add("database", "?", "unreadable", f"The database cannot be read: {error.orig}")
+    except raw.UNREADABLE as error:
+        report.findings.add("database", "?", "unreadable", f"The database cannot be read: {raw.said(error)}")
     report.seconds = time.monotonic() - started
     return report
 
@@ -127,7 +126,7 @@ def examine(
             continue
         try:
             _Run(session, report, ledger_id, signatures=signatures, progress=progress).all(genesis, mark)
-        except DBAPIError:
+        except raw.UNREADABLE:
             raise
         except Exception as error:  # noqa: BLE001 - damage of a kind nobody thought of is still a finding
             report.findings.add("ledger", ledger_id, "unreadable", f"The examination could not go on: {type(error).__name__}: {error}")  # fmt: skip
@@ -143,8 +142,8 @@ def _integrity(session: ReadSession, findings: Findings) -> None:
                 findings.add("database", "integrity_check", "damaged", str(said))
         for table, row, parent, _ in session.exec_driver_sql("PRAGMA foreign_key_check"):
             findings.add(str(table), row or "?", "extra", f"The row belongs to no row of {parent}.", column="ledger_id")
-    except DBAPIError as error:
-        findings.add("database", "integrity_check", "unreadable", str(error.orig))
+    except raw.UNREADABLE as error:
+        findings.add("database", "integrity_check", "unreadable", raw.said(error))
 
 
 def _ledgers(session: ReadSession, findings: Findings) -> dict[int, str]:

@@ -15,6 +15,8 @@ from app.db import JsonText, ReadSession, encode_json
 
 Row = tuple[Any, ...]
 ROWS_PER_READ = 2000
+UNREADABLE = (DBAPIError, UnicodeError)
+"""What a damaged database raises; SQLite's own sentence about it may hold the damaged bytes."""
 
 
 def lenient(session: ReadSession) -> None:
@@ -57,10 +59,15 @@ def rows(session: ReadSession, findings: Findings, table: Table, columns: Sequen
         with session.exec_driver_sql(sql, (ledger_id, *params), execution_options=options) as result:
             for row in result:
                 yield tuple(row)
-    except DBAPIError as error:
-        findings.add(table.name, "?", "unreadable", f"The database cannot read this table: {error.orig}")
+    except UNREADABLE as error:
+        findings.add(table.name, "?", "unreadable", f"The database cannot read this table: {said(error)}")
         if session.dialect.name != "sqlite":
             raise
+
+
+def said(error: Exception) -> str:
+    """Return what the database said."""
+    return str(error.orig) if isinstance(error, DBAPIError) else "its own message is not text"
 
 
 def stored(table: Table, columns: Sequence[str], record: object) -> Row:

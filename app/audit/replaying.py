@@ -68,6 +68,10 @@ class MissingDocumentError(MissingError):
     """The event was judged by a document that is not here, or whose bytes are not its hash's."""
 
 
+class _AbsentDocument(Exception):  # noqa: N818 - a signal through the rules, which answer our errors as refusals
+    """A document that must be here is not; the argument is its hash."""
+
+
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """One leaf beside what the rules make of its event now; `differences` names what is not the same."""
@@ -178,13 +182,17 @@ class Replayer:
         code = event.details.code if event.type.name == "verdict" else recorded.verdict.code
         self._hide_documents = code in NOT_THERE_YET
         self._needed = self._in_force()
-        for one in (event, target) if not self._hide_documents else ():
-            if one is not None and isinstance(one.details, LabelsIssue):
-                self.facts.documents[one.details.ids_hash] = self._bytes_of(one.details.ids_hash)
-            elif one is not None and isinstance(one.details, PolicyPublish | PlanPublish):
-                self._needed.add(one.details.document)
         try:
+            for one in (event, target) if not self._hide_documents else ():
+                if one is not None and isinstance(one.details, LabelsIssue):
+                    self.facts.documents[one.details.ids_hash] = self._bytes_of(one.details.ids_hash)
+                elif one is not None and isinstance(one.details, PolicyPublish | PlanPublish):
+                    self._needed.add(one.details.document)
             return self._walk.take(event, recorded.value, recorded.received_ms)
+        except _AbsentDocument as absent:
+            raise MissingDocumentError(
+                "A document that the rules used is missing or damaged.", code="document", document=str(absent)
+            ) from None
         except ServiceError:
             raise
         except Exception as error:
@@ -230,9 +238,7 @@ class Replayer:
     def _bytes_of(self, content_hash: str) -> bytes:
         data = self._read_document(content_hash)
         if data is None or document_hash(data) != content_hash:
-            raise MissingDocumentError(
-                "A document that the rules used is missing or damaged.", code="document", document=content_hash
-            )
+            raise _AbsentDocument(content_hash)
         return data
 
 

@@ -142,7 +142,8 @@ class PostgresStore:
         self._connection.execute("DROP TABLE IF EXISTS bare_event, bare_event_unit, bare_head")
         self._connection.execute(
             "CREATE TABLE bare_event (leaf_index bigint PRIMARY KEY, hash bytea NOT NULL UNIQUE,"
-            " event_id text NOT NULL, type text NOT NULL, author text NOT NULL, leaf_hash bytea NOT NULL, body bytea NOT NULL)"
+            " event_id text NOT NULL, type text NOT NULL, author text NOT NULL, leaf_hash bytea NOT NULL,"
+            " body bytea NOT NULL)"
         )
         self._connection.execute(
             "CREATE TABLE bare_event_unit (unit text NOT NULL, seq bigint NOT NULL, leaf_index bigint NOT NULL,"

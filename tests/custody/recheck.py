@@ -102,9 +102,11 @@ def _records(session: ReadSession, ledger_id: int, facts: Facts) -> list[str]:
         wanted = {key: row for key, row in facts.kinds[kind].items() if row is not None}
         for key in sorted(there.keys() ^ wanted.keys()):
             found.append(f"{kind.__name__} {key}: {'not in the leaves' if key in there else 'row is missing'}")
-        for key in sorted(there.keys() & wanted.keys()):
-            if _plain(there[key]) != _plain(wanted[key]):
-                found.append(f"{kind.__name__} {key}: {_difference(there[key], wanted[key])}")
+        found += [
+            f"{kind.__name__} {key}: {_difference(there[key], wanted[key])}"
+            for key in sorted(there.keys() & wanted.keys())
+            if _plain(there[key]) != _plain(wanted[key])
+        ]
     return found
 
 
@@ -128,10 +130,11 @@ def _difference(stored: Any, wanted: Any) -> str:
 def _chains(
     session: ReadSession, ledger_id: int, chains: dict[str, tuple[int, str]], links: list[tuple[str, int, int, str]]
 ) -> list[str]:
-    found = []
-    for unit in unit_records.everything(session, ledger_id, Unit):
-        if chains.get(unit.unit) != (unit.seq, unit.head):
-            found.append(f"unit {unit.unit}: head is not its last leaf")
+    found = [
+        f"unit {unit.unit}: head is not its last leaf"
+        for unit in unit_records.everything(session, ledger_id, Unit)
+        if chains.get(unit.unit) != (unit.seq, unit.head)
+    ]
     sql = f"SELECT unit, leaf_index, seq, prev FROM event_unit WHERE ledger_id = {int(ledger_id)} AND seq IS NOT NULL"
     stored = {tuple(row) for row in session.exec_driver_sql(sql)}
     if stored != set(links):
@@ -155,5 +158,3 @@ def _containment(facts: Facts) -> list[str]:
             found.append(f"unit {unit.unit}: below zero")
     found += [f"unit {n}: counts {units[n].children} children" for n, c in children.items() if units[n].children != c]
     return found
-
-

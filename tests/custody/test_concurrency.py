@@ -140,8 +140,6 @@ def test_the_same_event_from_eight_threads_is_one_leaf(town):
 # -- negative control: without the lock this suite must see it -------------------------------------------
 
 
-
-
 @pytest.mark.postgres
 def test_without_the_head_lock_writers_collide(postgres_town_mould, tmp_path, monkeypatch):
     """No lock on the head row: writers do meet, and the constraints catch what the lock prevents."""

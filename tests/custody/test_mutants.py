@@ -65,9 +65,13 @@ def sites() -> list[Site]:
                 call = _site_call(node)
                 if call is not None:
                     act, word = call
-                    same = [s for s in found if (s.file, s.function, s.act, s.word) == (path.stem, function.name, act, word)]
+                    same = [
+                        s for s in found if (s.file, s.function, s.act, s.word) == (path.stem, function.name, act, word)
+                    ]
                     found.append(
-                        Site(path.stem, function.name, act, word, len(same), node.lineno, node.end_lineno or node.lineno)
+                        Site(
+                            path.stem, function.name, act, word, len(same), node.lineno, node.end_lineno or node.lineno
+                        )
                     )
     return found
 
@@ -89,7 +93,12 @@ def _caller_site(act: str, depth: int = 2) -> Site | None:
     frame = sys._getframe(depth)
     file, line = Path(frame.f_code.co_filename).stem, frame.f_lineno
     for site in SITES:
-        if site.act == act and site.file == file and site.first <= line <= site.last and site.function == frame.f_code.co_name:
+        if (
+            site.act == act
+            and site.file == file
+            and site.first <= line <= site.last
+            and site.function == frame.f_code.co_name
+        ):
             return site
     return None
 

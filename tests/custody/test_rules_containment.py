@@ -20,9 +20,7 @@ def test_unpacking_gives_the_child_its_container_s_place(town):
     lot, load = town.lot(), town.load()
     town.ok(town.pack(load, lot))
     town.hand_over([load])
-    receipt = town.accepted(
-        town.act(town.ppk1, "unit.unpack", {"parent": load}, [lot], place=s.PPK, ppk2="second")
-    )
+    receipt = town.accepted(town.act(town.ppk1, "unit.unpack", {"parent": load}, [lot], place=s.PPK, ppk2="second"))
     child = town.unit(lot)
     assert (child["parent"], child["place"], child["officer"], child["lifecycle"]) == (None, s.PPK, "PPK-1", "checked")
     assert (town.unit(load)["children"], town.unit(load)["effective"]) == (0, "general")
@@ -96,9 +94,7 @@ def test_a_unit_has_one_parent(town):
 
 
 def test_only_the_holder_packs(town):
-    town.refused(
-        town.act(town.pos1, "unit.pack", {"parent": town.load()}, [town.lot()], pos2="second"), "not_holder"
-    )
+    town.refused(town.act(town.pos1, "unit.pack", {"parent": town.load()}, [town.lot()], pos2="second"), "not_holder")
 
 
 def test_what_another_holds_is_not_packed(town):

@@ -21,9 +21,7 @@ def test_two_sides_clear_a_quarantine(town):
     town.ok(town.flag("quarantine.set", [lot]))
     town.refused(clear(town, lot, kpu2="second"), "policy_unmet")
     town.refused(town.act(town.bws, "quarantine.clear", {"reason": "FINE"}, [lot], capacity="approver"), "policy_unmet")
-    town.refused(
-        town.act(town.pos1, "quarantine.clear", {"reason": "FINE"}, [lot], bws="approver"), "policy_unmet"
-    )
+    town.refused(town.act(town.pos1, "quarantine.clear", {"reason": "FINE"}, [lot], bws="approver"), "policy_unmet")
     town.accepted(clear(town, lot, bws="approver"))
     assert town.flags(lot) == set()
 

@@ -29,7 +29,10 @@ def genesis(town, founders, agencies, *, signers=None, change=None):
     now = town.tick()
     told = [
         [{"officer": f"F-{n}", "agency": s.KPU, "jwk": public_jwk(key)} for n, key in enumerate(founders)],
-        [{"agency": f"A-{n}", "name": f"A-{n}", "kind": "commission", "jwk": public_jwk(k)} for n, k in enumerate(agencies)],
+        [
+            {"agency": f"A-{n}", "name": f"A-{n}", "kind": "commission", "jwk": public_jwk(k)}
+            for n, k in enumerate(agencies)
+        ],
     ]
     payload = genesis_payload(
         keys, "second", *told, author=founders[0].kid, event_id=new_event_id(now, bytes(10)), at_ms=now
@@ -238,9 +241,7 @@ def test_a_commitment_is_to_a_size_that_was(town):
 
 def test_only_the_service_speaks_for_the_service(town):
     town.refused(heads(town, town.kpu1, 1), "role")
-    town.refused(
-        town.act(town.kpu1, "ledger.close", {"reason": "DONE"}, place=s.CITY, capacity="approver"), "role"
-    )
+    town.refused(town.act(town.kpu1, "ledger.close", {"reason": "DONE"}, place=s.CITY, capacity="approver"), "role")
     told = {"event": "B" * 43, "result": "accepted", "code": ""}
     town.refused(town.act(town.kpu1, "verdict", told, place=s.CITY, capacity="witness"), "role")
 

@@ -393,7 +393,11 @@ def test_a_rejected_unit_stays_with_the_giver(town):
     town.accepted(release)
     accept = town.accept(release.hash, [here, back], exceptions=[(back, "rejected")])
     town.accepted(accept, ("REJECTED", back, release.hash, s.PPK))
-    assert (town.unit(back)["agency"], town.unit(back)["custody"], town.unit(back)["officer"]) == (s.KPU, "held", "KPU-1")
+    assert (town.unit(back)["agency"], town.unit(back)["custody"], town.unit(back)["officer"]) == (
+        s.KPU,
+        "held",
+        "KPU-1",
+    )
     assert town.unit(back)["handover"] is None
     assert town.handover(release.hash) == "partial"
 

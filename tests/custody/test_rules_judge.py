@@ -350,9 +350,7 @@ def test_a_command_is_of_a_known_election(town):
 def test_a_command_waits_for_what_it_depends_on(town):
     lot = town.lot()
     before = see(town, units=[lot])
-    seal = town.act(
-        town.kpu1, "quarantine.set", {"reason": "SUSPECT"}, [lot], capacity="witness", after=[before.hash]
-    )
+    seal = town.act(town.kpu1, "quarantine.set", {"reason": "SUSPECT"}, [lot], capacity="witness", after=[before.hash])
     town.waits(seal)
     town.ok(before)
     assert town.outcome(seal) == ("accepted", "")
@@ -404,5 +402,3 @@ def test_an_event_of_a_group_that_fails_leaves_no_trace_and_hurts_nobody(town, m
     monkeypatch.undo()
     town.ok(bad)
     assert town.flags(lot) == {"quarantine"}
-
-

@@ -87,11 +87,9 @@ def test_an_id_of_a_unit_is_not_issued_again(town):
 
 def test_labels_are_issued_by_a_giver(town):
     ids = town.fresh_ids(1)
-    signed, documents = issue(town, ids)
+    _, documents = issue(town, ids)
     told = {"count": 1, "ids_hash": next(iter(documents))}
-    town.refused(
-        town.act(town.kpu1, "labels.issue", told, capacity="witness"), "policy_unmet", documents=documents
-    )
+    town.refused(town.act(town.kpu1, "labels.issue", told, capacity="witness"), "policy_unmet", documents=documents)
 
 
 # -- bind ----------------------------------------------------------------------------------------------
@@ -135,9 +133,7 @@ def test_a_bound_label_is_not_bound_again(town):
 def test_the_units_of_a_commission_are_those_of_its_lines(town):
     lines = [town.bind(town.blanks.pop(), "BOX_TPS")]
     other = town.blanks[0]
-    town.refused(
-        town.act(town.kpu1, "unit.commission", {"lines": lines}, [other], kpu2="second"), "units_mismatch"
-    )
+    town.refused(town.act(town.kpu1, "unit.commission", {"lines": lines}, [other], kpu2="second"), "units_mismatch")
 
 
 def test_a_label_stands_in_one_line(town):
@@ -186,8 +182,6 @@ def test_goods_for_a_station_are_of_a_contest_held_there(town):
     town.put_plan(s.plan(stations=stations))
     line = ballots(town, destination=s.TPS1)
     town.refused(town.commission(line), "wrong_contest", ("WRONG_KIND", line["unit"], None, s.TPS1))
-
-
 
 
 def test_accountable_goods_are_commissioned_by_two(town):
@@ -250,15 +244,11 @@ def test_a_spoiled_blank_is_retired_and_never_used(town):
     town.accepted(town.commission({"act": "retire", "unit": label, "reason": "SPOILED"}))
     town.refused(town.commission(town.bind(label, "BOX_TPS")), "label_not_blank")
     seen = town.act(town.bws, "sighting", {}, [label], capacity="witness")
-    town.accepted(
-        seen, ("RETIRED_LABEL", label, None, s.WAREHOUSE), ("UNKNOWN_LABEL", label, None, s.WAREHOUSE)
-    )
+    town.accepted(seen, ("RETIRED_LABEL", label, None, s.WAREHOUSE), ("UNKNOWN_LABEL", label, None, s.WAREHOUSE))
 
 
 def test_a_bound_label_is_not_retired(town):
-    town.refused(
-        town.commission({"act": "retire", "unit": town.box(), "reason": "SPOILED"}), "label_not_blank"
-    )
+    town.refused(town.commission({"act": "retire", "unit": town.box(), "reason": "SPOILED"}), "label_not_blank")
 
 
 def test_a_label_that_was_never_issued_is_not_retired(town):

@@ -48,7 +48,9 @@ def test_the_units_of_a_sealing_are_those_of_its_lines(town):
     box, other = town.box(), town.box()
     details = {"seals": [{"unit": box, "point": 1, "number": number(town)}]}
     town.refused(town.act(town.kpu1, "seal.apply", details, [box, other], kpu2="second"), "units_mismatch")
-    town.refused(town.act(town.kpu1, "seal.remove", details | {"reason": "X"}, [other], kpu2="second"), "units_mismatch")
+    town.refused(
+        town.act(town.kpu1, "seal.remove", details | {"reason": "X"}, [other], kpu2="second"), "units_mismatch"
+    )
 
 
 def test_a_number_is_applied_once_ever(town):
@@ -192,9 +194,7 @@ def test_a_box_is_not_opened_at_another_station(town):
     box, _ = town.sealed_box()
     town.deliver(box)
     details = {"seals": [], "reason": "VOTING"}
-    signed = both[0].sign(
-        "unit.open", details, at_ms=town.tick(), units=[box], place=s.TPS2, with_={both[1]: "second"}
-    )
+    signed = both[0].sign("unit.open", details, at_ms=town.tick(), units=[box], place=s.TPS2, with_={both[1]: "second"})
     town.refused(signed, "wrong_destination")
 
 

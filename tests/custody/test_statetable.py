@@ -52,7 +52,7 @@ def test_every_act_of_the_table_stands_in_the_rules():
 
 
 def test_every_state_is_reached_and_no_row_leads_out_of_the_table():
-    assert {after for after in TABLE.values()} == set(LIFECYCLES)
+    assert set(TABLE.values()) == set(LIFECYCLES)
     assert {before for _, before in TABLE} == {NEW, *LIFECYCLES}
 
 

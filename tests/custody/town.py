@@ -284,7 +284,9 @@ class Town(House):
         """Return a line that binds a label."""
         return {"act": "bind", "unit": unit, "item": item, **more}
 
-    def commission(self, *lines: dict[str, Any], phone: Phone | None = None, place: str = s.WAREHOUSE, **with_: str) -> Signed:
+    def commission(
+        self, *lines: dict[str, Any], phone: Phone | None = None, place: str = s.WAREHOUSE, **with_: str
+    ) -> Signed:
         """Return a signed commission of these lines."""
         with_ = with_ or {"kpu2": "second"}
         units = [line["unit"] for line in lines]
@@ -370,7 +372,15 @@ class Town(House):
         after = ([release] if release else []) if after is None else after
         with_ = with_ or {"ppk2": "second"}
         return self.act(
-            phone or self.ppk1, "custody.accept", told, named, place=place, capacity="taker", after=after, at=at, **with_
+            phone or self.ppk1,
+            "custody.accept",
+            told,
+            named,
+            place=place,
+            capacity="taker",
+            after=after,
+            at=at,
+            **with_,
         )
 
     def hand_over(self, units: Sequence[str], to: tuple[str, str] = (s.KPU, s.PPK), **kwargs: Any) -> str:

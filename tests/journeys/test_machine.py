@@ -14,14 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import text
 
-from app.cli.phone import Phone, Signed
+from app.cli.phone import Phone, Signed, ids_commitment
+from app.custody.rules.case import Case
 from tests import small as s
 from tests.journeys.conftest import StockedTown
-from tests.strategies import effort
+from tests.strategies import LONG, effort
 
 SITES = {"WH": (s.KPU, s.WAREHOUSE), "TRUCK": (s.POS, s.TRUCK), "PPK": (s.KPU, s.PPK)}
 ROLES = {"WH": ("LOGISTIK", s.CITY), "TRUCK": ("TRANSPORTIR", s.CITY), "PPK": ("PPK_KEC", "64.74.01")}
@@ -102,7 +104,11 @@ class World:
         handover = self._known(op)
         if isinstance(handover, str):
             return handover
-        if handover.status != "open" or self.agency(op.site) != self.agency(handover.target) or op.site == handover.source:
+        if (
+            handover.status != "open"
+            or self.agency(op.site) != self.agency(handover.target)
+            or op.site == handover.source
+        ):
             return "refused"
         handover.status = "rejected"
         self.things[handover.unit].release = None
@@ -301,8 +307,6 @@ class Journeys(RuleBasedStateMachine):
             return
         if data.draw(st.integers(0, 3)):
             site = of.target
-        from app.cli.phone import ids_commitment  # noqa: PLC0415
-
         told = {"release": of.signed.hash, "scanned": {"n": 1, "hash": ids_commitment([of.unit])}, "exceptions": []}
         self.make("accept", "custody.accept", told, site, capacity="taker", late=late, release=of.signed.hash)
 
@@ -312,7 +316,9 @@ class Journeys(RuleBasedStateMachine):
         of = self._some_release(data)
         if of is not None:
             details = {"release": of.signed.hash, "reason": "WET"}
-            self.make("reject", "custody.reject", details, of.target, capacity="taker", late=late, release=of.signed.hash)
+            self.make(
+                "reject", "custody.reject", details, of.target, capacity="taker", late=late, release=of.signed.hash
+            )
 
     @rule(data=st.data(), late=st.booleans())
     def cancel(self, data, late):
@@ -337,7 +343,16 @@ class Journeys(RuleBasedStateMachine):
         if used and self.world.numbers and not data.draw(st.integers(0, 2)):
             number = data.draw(st.sampled_from(sorted(self.world.numbers)))
         details = {"seals": [{"unit": unit, "point": 1, "number": number}]}
-        self.make("seal", "seal.apply", details, self._site_for(data, unit), units=(unit,), late=late, unit=unit, number=number)
+        self.make(
+            "seal",
+            "seal.apply",
+            details,
+            self._site_for(data, unit),
+            units=(unit,),
+            late=late,
+            unit=unit,
+            number=number,
+        )
 
     @rule(data=st.data(), late=st.booleans(), honest=st.booleans())
     def open(self, data, late, honest):
@@ -347,7 +362,9 @@ class Journeys(RuleBasedStateMachine):
         found = [{"unit": unit, "point": 1, "number": number, "finding": "intact"}] if number else []
         details = {"seals": found, "reason": "INSPECT"}
         known = {"number": number} if number else {"number": None}
-        self.make("open", "unit.open", details, self._site_for(data, unit), units=(unit,), late=late, unit=unit, **known)
+        self.make(
+            "open", "unit.open", details, self._site_for(data, unit), units=(unit,), late=late, unit=unit, **known
+        )
 
     @rule(data=st.data())
     def clear(self, data):
@@ -493,27 +510,39 @@ def write(town: StockedTown, table: str, column: str, key: str, name: object, va
                 "SELECT tgname, '' FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = %s::regclass", (table,)
             ).all()
             connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        done = connection.execute(text(f"UPDATE {table} SET {column} = :value WHERE {key} = :name"), {"value": value, "name": name})
+        done = connection.execute(
+            text(f"UPDATE {table} SET {column} = :value WHERE {key} = :name"), {"value": value, "name": name}
+        )
         assert done.rowcount == 1
         for trigger, sql in known:
             connection.exec_driver_sql(sql or f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}")
 
 
-def run(mould, examples: int, long_examples: int, steps: int, long_steps: int) -> None:
+def run(mould, examples: int, long_examples: int, steps: int, long_steps: int, **more) -> None:
     """Drive the machine over towns of one mould."""
-    from tests.strategies import LONG  # noqa: PLC0415
 
     class Here(Journeys):
         pour = staticmethod(mould.pour)
         take_back = staticmethod(mould.take_back)
 
     run_state_machine_as_test(
-        Here, settings=effort(examples, long_examples, stateful_step_count=long_steps if LONG else steps)
+        Here, settings=effort(examples, long_examples, stateful_step_count=long_steps if LONG else steps, **more)
     )
 
 
 def test_random_journeys_on_sqlite(stocked_sqlite):
     run(stocked_sqlite, examples=8, long_examples=300, steps=25, long_steps=60)
+
+
+def test_a_wrong_transition_is_found(stocked_sqlite, monkeypatch):
+    """The negative control: rules that let anybody release make the two sides disagree."""
+
+    def let_anybody(case, unit):
+        return case.side("giver")
+
+    monkeypatch.setattr(Case, "holding_side", let_anybody)
+    with pytest.raises(AssertionError):
+        run(stocked_sqlite, examples=20, long_examples=20, steps=25, long_steps=25, phases=[Phase.generate])
 
 
 @pytest.mark.postgres

@@ -193,7 +193,7 @@ def test_officers_keys_are_their_agencys_and_the_ledgers_keys_are_everybodys(liv
         return {(key["kind"], key["agency"]) for key in items}
 
     assert ("officer", small.KPU) in kinds()
-    assert {kind for kind, _ in kinds(agency=small.BWS)} == {"administrator", "root", "service", "admission"}
+    assert {kind for kind, _ in kinds(agency=small.TNI)} == {"administrator", "root", "service", "admission"}
     assert ("officer", small.KPU) not in kinds(place="64.74.01.A")
     assert officer.kid in {key["kid"] for key in live.get("/v1/keys", "auditor", agency=small.BWS).json()["items"]}
 

@@ -1,0 +1,80 @@
+"""The benchmark measures what it says: its yardsticks are right, its events all accepted, its answer complete.
+
+No timing is asserted anywhere here; the figures belong to `custody bench` and docs/performance.md.
+"""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+from cryptography.exceptions import InvalidSignature
+from nacl.exceptions import BadSignatureError
+from rich.progress import Progress
+
+from app.canon import jcs
+from app.cli.bench.report import show
+from app.cli.bench.scenarios import SCENARIOS, Bench, Size
+from app.keys.signing import PrivateKey, sign_jws
+from app.ledger.tree import root_of
+from scripts.yardsticks import bare
+
+YARDSTICKS = Path(bare.__file__).parent
+KEYS = [PrivateKey.generate("ES256"), PrivateKey.generate("Ed25519")]
+JWKS = {key.kid: key.public.jwk() for key in KEYS}
+TINY = Size(rounds=1, streams=8, units=1, single=16, batch_100=16, batch_1000=16, naive=8, reads=8, warm_up=8)
+
+
+def events(count):
+    for n in range(count):
+        body = {"event_id": str(n), "type": "sighting", "author": KEYS[n % 2].kid, "units": [f"U{n % 3}"]}
+        yield jcs(sign_jws(jcs(body), [KEYS[n % 2]]))
+
+
+def test_the_bare_pipeline_verifies_chains_and_stores(tmp_path):
+    store = bare.open_store(f"sqlite:///{tmp_path / 'bare.db'}")
+    pipeline = bare.Pipeline(JWKS, store)
+    signed = list(events(12))
+    assert pipeline.take(signed[:5]) == 5
+    assert pipeline.take(signed[5:]) == 7
+    assert store.count() == pipeline.frontier.size == 12
+    rows = store._connection.execute("SELECT leaf_hash FROM event ORDER BY leaf_index").fetchall()
+    assert pipeline.frontier.root() == root_of([row[0] for row in rows])
+    chain = store._connection.execute("SELECT seq, prev FROM event_unit WHERE unit = 'U0' ORDER BY seq").fetchall()
+    assert chain == [(1, bytes(32)), (2, rows[0][0]), (3, rows[3][0]), (4, rows[6][0])]
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_the_bare_pipeline_stores_nothing_of_a_group_with_a_wrong_signature(tmp_path, wrong):
+    group = list(events(2))
+    jws = json.loads(group[wrong])
+    jws["payload"] = json.loads(group[1 - wrong])["payload"]
+    group[wrong] = jcs(jws)
+    store = bare.open_store(f"sqlite:///{tmp_path / 'bare.db'}")
+    with pytest.raises((InvalidSignature, BadSignatureError)):
+        bare.Pipeline(JWKS, store).take(group)
+    assert store.count() == 0
+
+
+def test_yardsticks_import_nothing_of_the_service():
+    for path in sorted(YARDSTICKS.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert [name for name in names if name.split(".")[0] == "app"] == [], path.name
+
+
+def test_a_run_answers_every_figure_and_every_event_is_accepted(tmp_path, capsys):
+    with Progress(disable=True) as progress:
+        told = Bench(tmp_path, f"sqlite:///{tmp_path / 'custody.db'}", TINY, SCENARIOS).run(progress)
+    assert set(told["scenarios"]) == set(SCENARIOS)
+    assert set(told["yardsticks"]) == {"bare", "noop_post", "noop_get", "naive"}
+    for row in (*told["scenarios"].values(), *told["yardsticks"].values()):
+        assert row["events"] > 0
+        assert row["rate"] > 0
+    assert set(told["ratios"]) >= {"batch_vs_bare", "single_vs_noop", "history_vs_noop_get", "single_vs_naive"}
+    assert told["environment"]["durability"] == "SQLite journal_mode=wal synchronous=FULL"
+    assert told["storage"]["bytes_per_event"] > 0
+    assert json.loads(json.dumps(told)) == told
+    show(told)
+    assert "batch_vs_bare" in capsys.readouterr().out
