@@ -152,16 +152,31 @@ def _must_exist(scene: Scene) -> bool:
 def _plain(scene: Scene, unit: str, link: Link | None) -> Unit:
     """Return a unit in the hands of who acts, at the place of the act."""
     before: Unit | None = scene.facts.get(Unit, unit)
-    like = before or next((u for u in map(lambda n: scene.facts.get(Unit, n), sorted(scene.focus)) if u), None)
+    like = before or next((u for u in (scene.facts.get(Unit, name) for name in sorted(scene.focus)) if u), None)
     top = _partner_top(scene)
     item = like.item if like is not None else next(iter(scene.policy.item_by_code), "") if scene.policy else ""
     return Unit(
-        unit=unit, seq=link.seq - 1 if link else 0, head=link.prev if link else ZERO_HASH, item=item,
-        election=scene.acting.body.election, contest=None, district=None, quantity=PLENTY, source="stock", condition="good",
-        lifecycle=_LIFECYCLE.get(scene.acting.type.name, "checked"), sensitivity=before.sensitivity if before else "general",
-        effective=before.effective if before else "general", destination=None, agency=top.agency if top else _acting_agency(scene),
-        officer="", place=top.place if top else scene.acting.body.place, custody="held", since_index=_UNKNOWN_INDEX, label=unit,
-    )  # fmt: skip
+        unit=unit,
+        seq=link.seq - 1 if link else 0,
+        head=link.prev if link else ZERO_HASH,
+        item=item,
+        election=scene.acting.body.election,
+        contest=None,
+        district=None,
+        quantity=PLENTY,
+        source="stock",
+        condition="good",
+        lifecycle=_LIFECYCLE.get(scene.acting.type.name, "checked"),
+        sensitivity=before.sensitivity if before else "general",
+        effective=before.effective if before else "general",
+        destination=None,
+        agency=top.agency if top else _acting_agency(scene),
+        officer="",
+        place=top.place if top else scene.acting.body.place,
+        custody="held",
+        since_index=_UNKNOWN_INDEX,
+        label=unit,
+    )
 
 
 def _partner_top(scene: Scene) -> Unit | None:
@@ -193,7 +208,11 @@ def _as_acted_on(scene: Scene, unit: str, link: Link | None) -> dict[str, Any]:
     if act in _TAKEN_OVER or (act == "custody.release" and scene.recorded.event is not event):
         handover: Handover | None = scene.facts.get(Handover, released) if released else None
         agency = handover.agency if handover is not None else ""
-        return {"custody": "released" if link else "uncertain", "handover": released if link else None, "agency": agency if link else ""}
+        return {
+            "custody": "released" if link else "uncertain",
+            "handover": released if link else None,
+            "agency": agency if link else "",
+        }
     if act == "unit.unpack":
         return {"parent": told.parent, "packed_index": _UNKNOWN_INDEX}
     if act == "unit.open" and _at_station(scene):

@@ -192,7 +192,9 @@ def _sort_in(bundle: Bundle, name: str, content: bytes) -> None:
         bundle.private[(int(match["private"]), match["name"])] = content
     elif match["document"] is not None:
         if document_hash(content) != match["document"]:
-            raise MalformedError("A document is not the one of its hash.", code="bundle_document", document=match["document"])  # fmt: skip
+            raise MalformedError(
+                "A document is not the one of its hash.", code="bundle_document", document=match["document"]
+            )
         bundle.documents[match["document"]] = content
 
 

@@ -35,9 +35,7 @@ KEYS_PER_QUERY = 500
 T = TypeVar("T")
 
 
-def build_evidence(
-    session: ReadSession, ledger_id: int, viewer: Viewer, unit: str, *, private: bool = False
-) -> bytes:
+def build_evidence(session: ReadSession, ledger_id: int, viewer: Viewer, unit: str, *, private: bool = False) -> bytes:
     """Build the evidence bundle of a unit as a zip.
 
     Args:
@@ -90,20 +88,19 @@ class _Gathering:
         self._in_force()
         self._close(set(self.leaves))
 
-    def _take(self, indexes: Iterable[int]) -> list[Recorded]:
-        """Read leaves that are not here yet and return them."""
+    def _take(self, indexes: Iterable[int | None]) -> None:
+        """Read the leaves of these indexes that are not here yet."""
         wanted = sorted({i for i in indexes if i is not None and i < self.size} - self.leaves.keys())
-        fresh = []
         for part in _parts(wanted):
             for index, data in sorted(self.reader.leaves_at(self.session, part).items()):
                 self.leaves[index] = read_leaf(index, data)
-                fresh.append(self.leaves[index])
-        return fresh
 
     def _chain(self, unit: str, until: int | None) -> None:
         """Take every event of a unit; of a container only what its own chain grew by, until its goods left."""
         self.focus.add(unit)
-        query = select(EVENT_UNIT.c.leaf_index).where(EVENT_UNIT.c.ledger_id == self.ledger_id, EVENT_UNIT.c.unit == unit)
+        query = select(EVENT_UNIT.c.leaf_index).where(
+            EVENT_UNIT.c.ledger_id == self.ledger_id, EVENT_UNIT.c.unit == unit
+        )
         if until is not None:
             query = query.where(EVENT_UNIT.c.seq.is_not(None), EVENT_UNIT.c.leaf_index <= until)
         self._take(row[0] for row in self.session.execute(query))
@@ -125,7 +122,8 @@ class _Gathering:
         """Take the issues of the labels that the unit and its containers ever had."""
         rows = self.session.execute(
             select(LABEL.c.block).where(
-                LABEL.c.ledger_id == self.ledger_id, LABEL.c.unit.in_(sorted(self.focus)) | LABEL.c.label.in_(sorted(self.focus))
+                LABEL.c.ledger_id == self.ledger_id,
+                LABEL.c.unit.in_(sorted(self.focus)) | LABEL.c.label.in_(sorted(self.focus)),
             )
         )
         self._take(self._indexes_of({row[0] for row in rows}))
@@ -166,7 +164,9 @@ class _Gathering:
         kids = {kid for leaf in leaves for kid in leaf.event.body.signers}
         found: list[int] = []
         for part in _parts(sorted(kids)):
-            query = select(KEY.c.enrolled_index, KEY.c.revoked_index).where(KEY.c.ledger_id == self.ledger_id, KEY.c.kid.in_(part))
+            query = select(KEY.c.enrolled_index, KEY.c.revoked_index).where(
+                KEY.c.ledger_id == self.ledger_id, KEY.c.kid.in_(part)
+            )
             found += [index for row in self.session.execute(query) for index in row if index is not None]
         return found
 

@@ -54,8 +54,19 @@ class Findings:
     not_checked: list[str] = field(default_factory=list)
     dropped: int = 0
 
-    def add(self, table: str, row: object, what: str, detail: str, *, column: str | None = None,
-            leaf: int | None = None, expected: Any = None, found: Any = None, values: bool = False) -> None:  # fmt: skip
+    def add(
+        self,
+        table: str,
+        row: object,
+        what: str,
+        detail: str,
+        *,
+        column: str | None = None,
+        leaf: int | None = None,
+        expected: Any = None,
+        found: Any = None,
+        values: bool = False,
+    ) -> None:
         """Add a finding; past 10,000 they are only counted.
 
         Args:
@@ -73,9 +84,18 @@ class Findings:
             self.dropped += 1
             return
         shown = values or expected is not None or found is not None
-        self.found.append(Finding(
-            table, _row(row), what, detail, column, leaf, show(expected) if shown else None, show(found) if shown else None,
-        ))  # fmt: skip
+        self.found.append(
+            Finding(
+                table,
+                _row(row),
+                what,
+                detail,
+                column,
+                leaf,
+                show(expected) if shown else None,
+                show(found) if shown else None,
+            )
+        )
 
     def __iter__(self) -> Iterator[Finding]:
         """Go through them in the order in which they were found."""

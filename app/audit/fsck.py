@@ -15,10 +15,8 @@ that an older checkpoint's row is gone either, since which sizes were published 
 can be made again, byte for byte.
 """
 
-import json
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,16 +25,23 @@ from sqlalchemy import select
 from app.audit import raw
 from app.audit.findings import Findings
 from app.audit.fsck_tables import (
-    Expected, check_documents, check_events, check_outcomes, check_places, check_private, check_records, check_strays,
+    Expected,
+    check_documents,
+    check_events,
+    check_outcomes,
+    check_places,
+    check_private,
+    check_records,
+    check_strays,
 )  # fmt: skip
 from app.audit.fsck_tree import Tree, check_tree
 from app.audit.leaf import Recorded
+from app.audit.mark import Mark, check_high_water
 from app.audit.replaying import MissingDocumentError, Replayed, Replayer
-from app.canon import JsonValue, b64url_encode, sha256
+from app.canon import JsonValue, b64url_encode
 from app.db import Database, ReadSession
 from app.errors import ServiceError
 from app.ledger._tables import LEAF, LEDGER
-from app.ledger.highwater import SLOT_BYTES
 from app.units._tables import DOCUMENT
 from app.units.documents import Policy, parse_document
 
@@ -62,32 +67,25 @@ class Report:
     def as_json(self) -> dict[str, JsonValue]:
         """Return the report as JSON."""
         return {
-            "clean": self.clean, "events": self.events, "milliseconds": round(self.seconds * 1000), "ledgers": list(self.ledgers),
-            "findings": [finding.as_json() for finding in self.findings], "findings_dropped": self.findings.dropped,
+            "clean": self.clean,
+            "events": self.events,
+            "milliseconds": round(self.seconds * 1000),
+            "ledgers": list(self.ledgers),
+            "findings": [finding.as_json() for finding in self.findings],
+            "findings_dropped": self.findings.dropped,
             "not_checked": list(self.findings.not_checked),
-        }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """The high-water file as it stood before the snapshot: the mark only ever follows a commit."""
-
-    name: str
-    data: bytes | None
-
-    @classmethod
-    def read(cls, path: Path) -> "Mark":
-        """Read the file, if there is one."""
-        try:
-            return cls(path.name, path.read_bytes())
-        except OSError:
-            return cls(path.name, None)
+        }
 
 
 def fsck(
-    db: Database, *, ledger: str = "", genesis: str | None = None, high_water: Path | None = None, signatures: bool = True,
+    db: Database,
+    *,
+    ledger: str = "",
+    genesis: str | None = None,
+    high_water: Path | None = None,
+    signatures: bool = True,
     progress: Progress = lambda _name, _done: None,
-) -> Report:  # fmt: skip
+) -> Report:
     """Verify a database and report every damage with its place.
 
     Args:
@@ -104,7 +102,9 @@ def fsck(
         with db.read() as session:
             raw.lenient(session)
             try:
-                examine(session, report, ledger=ledger, genesis=genesis, mark=mark, signatures=signatures, progress=progress)
+                examine(
+                    session, report, ledger=ledger, genesis=genesis, mark=mark, signatures=signatures, progress=progress
+                )
             finally:
                 raw.strict(session)
     except raw.UNREADABLE as error:
@@ -129,7 +129,9 @@ def examine(
         except raw.UNREADABLE:
             raise
         except Exception as error:  # noqa: BLE001 - damage of a kind nobody thought of is still a finding
-            report.findings.add("ledger", ledger_id, "unreadable", f"The examination could not go on: {type(error).__name__}: {error}")  # fmt: skip
+            report.findings.add(
+                "ledger", ledger_id, "unreadable", f"The examination could not go on: {type(error).__name__}: {error}"
+            )
 
 
 def _integrity(session: ReadSession, findings: Findings) -> None:
@@ -185,11 +187,16 @@ class _Run:
             check_high_water(self.findings, tree, mark)
         self.report.events += replayer.size
         meta = replayer.facts.meta
-        self.report.ledgers.append({
-            "ledger": tree.genesis.event.body.ledger if tree.genesis else None, "size": tree.size, "replayed": replayer.size,
-            "root": b64url_encode(tree.root(tree.size)), "genesis": tree.genesis.event.hash if tree.genesis else None,
-            "policy": meta.policy if meta else None,
-        })  # fmt: skip
+        self.report.ledgers.append(
+            {
+                "ledger": tree.genesis.event.body.ledger if tree.genesis else None,
+                "size": tree.size,
+                "replayed": replayer.size,
+                "root": b64url_encode(tree.root(tree.size)),
+                "genesis": tree.genesis.event.hash if tree.genesis else None,
+                "policy": meta.policy if meta else None,
+            }
+        )
 
     # -- replay --------------------------------------------------------------------------------------
 
@@ -206,8 +213,14 @@ class _Run:
             self._halted(replayer, tree)
             return
         for target in replayer.overdue_verdicts():
-            self.findings.add("ledger_leaf", tree.size, "verdict_missing", "The outcome of an event is due and was not written.",
-                              leaf=tree.size, found=target)  # fmt: skip
+            self.findings.add(
+                "ledger_leaf",
+                tree.size,
+                "verdict_missing",
+                "The outcome of an event is due and was not written.",
+                leaf=tree.size,
+                found=target,
+            )
 
     def _leaves(self, first: int, end: int) -> list[tuple[int, bytes]]:
         found = raw.rows(
@@ -250,16 +263,23 @@ class _Run:
 
     def _halted(self, replayer: Replayer, tree: Tree) -> None:
         self.findings.not_checked.append(
-            f"Replay ends before leaf {replayer.size} of {tree.size}: events from there on and all records that follow from "
-            "them were not compared. Repair that place first (from a mirror or a device), then run again."
+            f"Replay ends before leaf {replayer.size} of {tree.size}: events from there on and all records that follow "
+            "from them were not compared. Repair that place first (from a mirror or a device), then run again."
         )
 
     def _document(self, content_hash: str) -> bytes | None:
         if content_hash not in self._documents:
             return None
         found = raw.rows(
-            self.session, self.findings, DOCUMENT, ("bytes",), ("hash",), self.ledger_id, " AND hash = ?", (content_hash,)
-        )  # fmt: skip
+            self.session,
+            self.findings,
+            DOCUMENT,
+            ("bytes",),
+            ("hash",),
+            self.ledger_id,
+            " AND hash = ?",
+            (content_hash,),
+        )
         return next((bytes(row[0]) for row in found), None)
 
     # -- what follows from leaves --------------------------------------------------------------------
@@ -285,47 +305,26 @@ class _Run:
         """Check that each checkpoint was made with its last leaf."""
         for size, made in tree.made.items():
             if size <= replayer.size and made != replayer.received[size - 1]:
-                self.findings.add("ledger_checkpoint", size, "differs", "The checkpoint was made with its last leaf.",
-                                  column="made_ms", expected=replayer.received[size - 1], found=made, values=True)  # fmt: skip
+                self.findings.add(
+                    "ledger_checkpoint",
+                    size,
+                    "differs",
+                    "The checkpoint was made with its last leaf.",
+                    column="made_ms",
+                    expected=replayer.received[size - 1],
+                    found=made,
+                    values=True,
+                )
 
     def _check_genesis(self, tree: Tree, pinned: str | None) -> None:
         if pinned is None or (tree.genesis is not None and tree.genesis.event.hash == pinned):
             return
-        self.findings.add("ledger_leaf", 0, "genesis", "The genesis is not the pinned one.", leaf=0, expected=pinned,
-                          found=tree.genesis.event.hash if tree.genesis else None)  # fmt: skip
-
-
-def check_high_water(findings: Findings, tree: Tree, mark: Mark) -> None:
-    """Check that the tree holds what was signed and shown last, and that the file is whole.
-
-    A mark behind the tree is what a crash right after a commit leaves, and no damage.
-    """
-    if mark.data is None:
-        if tree.size:
-            findings.add("high_water", mark.name, "missing", "The file of the high-water mark is missing.")
-        return
-    slots = [mark.data[i : i + SLOT_BYTES] for i in range(0, max(len(mark.data), 1), SLOT_BYTES)]
-    told = [_slot(findings, mark, number, slot) for number, slot in enumerate(slots) if slot.strip(b" \n\x00")]
-    for size, root in filter(None, told):
-        if size > tree.size:
-            findings.add("high_water", mark.name, "rollback", "More leaves were signed and shown than this database has.",
-                         expected=size, found=tree.size)  # fmt: skip
-        elif b64url_encode(tree.root(size)) != root:
-            findings.add("high_water", mark.name, "differs", "Another history was signed and shown at that size.",
-                         expected=root, found=b64url_encode(tree.root(size)))  # fmt: skip
-    if tree.size and not any(told):
-        findings.add("high_water", mark.name, "missing", "No slot of the file holds a mark.")
-    origin = tree.genesis.event.body.ledger if tree.genesis is not None else None
-    for slot in slots:
-        if origin is not None and any(told) and slot.strip(b" \n\x00") and f'"{origin}"'.encode() not in slot:
-            findings.add("high_water", mark.name, "origin", "The mark belongs to another ledger.", expected=origin)
-
-
-def _slot(findings: Findings, mark: Mark, number: int, slot: bytes) -> tuple[int, str] | None:
-    body, _, check = slot.rstrip(b" \x00\n").rpartition(b" ")
-    if len(slot) == SLOT_BYTES and b64url_encode(sha256(body))[:16].encode() == check:
-        with suppress(ValueError, KeyError, TypeError):
-            told = json.loads(body)
-            return int(told["size"]), str(told["root"])
-    findings.add("high_water", f"{mark.name}/{number}", "differs", "A slot of the high-water file is damaged.", found=slot)
-    return None
+        self.findings.add(
+            "ledger_leaf",
+            0,
+            "genesis",
+            "The genesis is not the pinned one.",
+            leaf=0,
+            expected=pinned,
+            found=tree.genesis.event.hash if tree.genesis else None,
+        )

@@ -15,7 +15,15 @@ from app.audit.raw import Row, compare_row, rows, stored
 from app.audit.replaying import Replayed
 from app.canon import b64url_encode, sha256
 from app.custody._tables import (
-    DISCREPANCY, EVENT, EVENT_UNIT, HANDOVER, META, OUTCOME, PRIVATE, TALLY, WAITING,
+    DISCREPANCY,
+    EVENT,
+    EVENT_UNIT,
+    HANDOVER,
+    META,
+    OUTCOME,
+    PRIVATE,
+    TALLY,
+    WAITING,
 )  # fmt: skip
 from app.custody.state import Discrepancy, EventRef, Facts, Handover, Meta, Tally, Waiting
 from app.db import ReadSession, encode_json, metadata
@@ -49,9 +57,21 @@ EXEMPT: Mapping[str, str] = {
 EXEMPT_COLUMNS: Mapping[str, str] = {"ledger.epoch": "fences off a second writer; says nothing of the past"}
 
 EVENT_COLUMNS = (
-    "hash", "leaf_index", "event_id", "author", "officer", "agency", "type", "election", "place", "at_ms", "received_ms",
-    "result", "code", "twin",
-)  # fmt: skip
+    "hash",
+    "leaf_index",
+    "event_id",
+    "author",
+    "officer",
+    "agency",
+    "type",
+    "election",
+    "place",
+    "at_ms",
+    "received_ms",
+    "result",
+    "code",
+    "twin",
+)
 
 
 @dataclass(slots=True)
@@ -101,9 +121,12 @@ def check_events(session: ReadSession, findings: Findings, ledger_id: int, expec
     _check_event_rows(session, findings, ledger_id, expected, size)
     reached = len(expected.events)
     found = (
-        (row[:2], row[2:]) for row in rows(session, findings, EVENT_UNIT, ("unit", "leaf_index", "seq", "prev"), ("unit", "leaf_index"), ledger_id)
+        (row[:2], row[2:])
+        for row in rows(
+            session, findings, EVENT_UNIT, ("unit", "leaf_index", "seq", "prev"), ("unit", "leaf_index"), ledger_id
+        )
         if not reached <= row[1] < size
-    )  # fmt: skip
+    )
     _both_ways(findings, EVENT_UNIT, ("seq", "prev"), expected.event_units, found, leaf_of=lambda key, _: key[1])
 
 
@@ -142,7 +165,9 @@ def _check_event_rows(session: ReadSession, findings: Findings, ledger_id: int, 
 # -- records -------------------------------------------------------------------------------------------
 
 
-def check_records(session: ReadSession, findings: Findings, ledger_id: int, facts: Facts, tick: Callable[[int], None]) -> None:  # fmt: skip
+def check_records(
+    session: ReadSession, findings: Findings, ledger_id: int, facts: Facts, tick: Callable[[int], None]
+) -> None:
     """Check every table that keeps one record a row, in both directions."""
     for table, kind, key in RECORDS:
         names = [field.name for field in fields(kind)]
@@ -153,8 +178,13 @@ def check_records(session: ReadSession, findings: Findings, ledger_id: int, fact
 
 
 def _check_record_table(
-    session: ReadSession, findings: Findings, ledger_id: int, table: Table, columns: tuple[str, ...], wanted: dict[tuple[str], Any]
-) -> None:  # fmt: skip
+    session: ReadSession,
+    findings: Findings,
+    ledger_id: int,
+    table: Table,
+    columns: tuple[str, ...],
+    wanted: dict[tuple[str], Any],
+) -> None:
     expected = _Stored(table, columns[1:], wanted)
     found = ((row[:1], row[1:]) for row in rows(session, findings, table, columns, columns[:1], ledger_id))
     _both_ways(
@@ -181,9 +211,13 @@ class _Stored(Mapping[Any, Row]):
 
 
 def _both_ways(
-    findings: Findings, table: Table, columns: tuple[str, ...], expected: Mapping[Any, Row], found: Iterable[tuple[Any, Row]],
+    findings: Findings,
+    table: Table,
+    columns: tuple[str, ...],
+    expected: Mapping[Any, Row],
+    found: Iterable[tuple[Any, Row]],
     leaf_of: Callable[[Any, Any], int | None] = lambda _key, _record: None,
-) -> None:  # fmt: skip
+) -> None:
     """Compare rows by key: what differs, what is there too much, what is missing."""
     records = expected.records if isinstance(expected, _Stored) else expected
     seen: set[Any] = set()
@@ -231,18 +265,33 @@ def document_kind(data: bytes) -> str:
 def check_places(session: ReadSession, findings: Findings, ledger_id: int, policy: Policy | None) -> None:
     """Check the index over places against the policy in force."""
     columns = ("name", "kind", "parent", "zone", "region", "registered", "path")
-    expected = {
-        (p.id,): (
-            p.name, p.kind, p.parent, p.zone, p.region, p.registered, "/".join(reversed(list(policy.ancestry(p.id)))) + "/",
-        )
-        for p in policy.places
-    } if policy is not None else {}  # fmt: skip
+    expected = (
+        {
+            (p.id,): (
+                p.name,
+                p.kind,
+                p.parent,
+                p.zone,
+                p.region,
+                p.registered,
+                "/".join(reversed(list(policy.ancestry(p.id)))) + "/",
+            )
+            for p in policy.places
+        }
+        if policy is not None
+        else {}
+    )
     found = ((row[:1], row[1:]) for row in rows(session, findings, PLACE, ("place", *columns), ("place",), ledger_id))
     _both_ways(findings, PLACE, columns, expected, found)
 
 
 def check_private(
-    session: ReadSession, findings: Findings, ledger_id: int, committed: Mapping[tuple[str, str], str], *, complete: bool
+    session: ReadSession,
+    findings: Findings,
+    ledger_id: int,
+    committed: Mapping[tuple[str, str], str],
+    *,
+    complete: bool,
 ) -> None:
     """Check that private contents open their commitments; they may be absent, since they are erasable."""
     for event, name, salt, body in rows(
@@ -264,6 +313,8 @@ def check_strays(session: ReadSession, findings: Findings, known: Iterable[int])
     for name in sorted(CHECKED - {"ledger"}):
         if name not in metadata.tables:
             continue
-        sql = f"SELECT ledger_id, COUNT(*) FROM {name} WHERE ledger_id NOT IN ({listed}) GROUP BY ledger_id"  # noqa: S608 - our own names
+        sql = f"SELECT ledger_id, COUNT(*) FROM {name} WHERE ledger_id NOT IN ({listed}) GROUP BY ledger_id"
         for ledger_id, count in session.exec_driver_sql(sql):
-            findings.add(name, ledger_id, "extra", f"{count} rows belong to a ledger that is not here.", column="ledger_id")  # fmt: skip
+            findings.add(
+                name, ledger_id, "extra", f"{count} rows belong to a ledger that is not here.", column="ledger_id"
+            )

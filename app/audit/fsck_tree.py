@@ -75,7 +75,10 @@ def check_tree(session: ReadSession, findings: Findings, ledger_id: int, tick: T
         tick: Told how many leaves were read since the last call.
     """
     computed, column = _leaves(session, findings, ledger_id, tick)
-    tiles = {(row[0], row[1]): bytes(row[2]) for row in rows(session, findings, TILE, ("level", "n", "bytes"), ("level", "n"), ledger_id)}  # fmt: skip
+    tiles = {
+        (row[0], row[1]): bytes(row[2])
+        for row in rows(session, findings, TILE, ("level", "n", "bytes"), ("level", "n"), ledger_id)
+    }
     head = next(rows(session, findings, LEDGER, HEAD_COLUMNS, ("ledger_id",), ledger_id), None)
     checkpoints = list(rows(session, findings, CHECKPOINT, ("size", "root", "note", "made_ms"), ("size",), ledger_id))
     told = _Told(computed, column, tiles, head, checkpoints, {})
@@ -191,15 +194,30 @@ def _check_leaves(findings: Findings, told: _Told, tree: Tree) -> None:
             continue
         for name, value in (("leaf", told.computed[index]), ("leaf_hash", told.column[index])):
             if value != tree.trusted[index]:
-                findings.add("ledger_leaf", index, "differs", "The leaf is not the one in the tree; both values are hashes of it.",
-                             column=name, leaf=index, expected=tree.trusted[index], found=value)  # fmt: skip
+                findings.add(
+                    "ledger_leaf",
+                    index,
+                    "differs",
+                    "The leaf is not the one in the tree; both values are hashes of it.",
+                    column=name,
+                    leaf=index,
+                    expected=tree.trusted[index],
+                    found=value,
+                )
     promised = max(told.signed, default=0)
     if promised > tree.size:
-        findings.add("ledger_leaf", f"{tree.size}..{promised - 1}", "missing",
-                     "These leaves were signed for and are gone, with their tiles.", leaf=tree.size)  # fmt: skip
+        findings.add(
+            "ledger_leaf",
+            f"{tree.size}..{promised - 1}",
+            "missing",
+            "These leaves were signed for and are gone, with their tiles.",
+            leaf=tree.size,
+        )
     for index in sorted(told.computed):
         if not 0 <= index < tree.size:
-            findings.add("ledger_leaf", index, "extra", "The tree has no such leaf.", leaf=index, found=told.computed[index])  # fmt: skip
+            findings.add(
+                "ledger_leaf", index, "extra", "The tree has no such leaf.", leaf=index, found=told.computed[index]
+            )
 
 
 def _check_tiles(findings: Findings, told: _Told, tree: Tree) -> None:
@@ -212,11 +230,19 @@ def _check_tiles(findings: Findings, told: _Told, tree: Tree) -> None:
         if have is None:
             findings.add("ledger_tile", row, "missing", "The tile is missing.", expected=want)
         elif have != want:
-            offset = next((i for i, (a, b) in enumerate(zip(want, have, strict=False)) if a != b), min(len(want), len(have)))  # fmt: skip
+            offset = next(
+                (i for i, (a, b) in enumerate(zip(want, have, strict=False)) if a != b), min(len(want), len(have))
+            )
             findings.add(
-                "ledger_tile", row, "differs", f"The tile differs from byte {offset} on, hash {offset // HASH_BYTES} of it.",
-                column="bytes", leaf=(place.n * TILE_WIDTH + offset // HASH_BYTES) << (8 * place.level), expected=want, found=have,
-            )  # fmt: skip
+                "ledger_tile",
+                row,
+                "differs",
+                f"The tile differs from byte {offset} on, hash {offset // HASH_BYTES} of it.",
+                column="bytes",
+                leaf=(place.n * TILE_WIDTH + offset // HASH_BYTES) << (8 * place.level),
+                expected=want,
+                found=have,
+            )
     for row in sorted(set(told.tiles) - {(place.level, place.n) for place in places}):
         findings.add("ledger_tile", row, "extra", "The tree has no such tile.", found=told.tiles[row])
 

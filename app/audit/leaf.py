@@ -73,10 +73,12 @@ def read_leaf(index: int, data: bytes) -> Recorded:
     event = parse_event(jws.payload)
     if {s.kid for s in jws.signatures} != set(event.body.signers):
         _refuse("signature_set", "The signatures are not exactly those that the event names.")
-    return Recorded(
-        index, data, b64url_encode(leaf_hash(data)), value["event"], jws, event, _verdict(value["verdict"]),
-        _links(value["links"]), _received(value["received_at"]),
-    )  # fmt: skip
+    verdict, links = _verdict(value["verdict"]), _links(value["links"])
+    if links and verdict.result != "accepted":
+        _refuse("leaf_shape", "Only what was accepted continues a unit's chain.")
+    received_ms = _received(value["received_at"])
+    digest = b64url_encode(leaf_hash(data))
+    return Recorded(index, data, digest, value["event"], jws, event, verdict, links, received_ms)
 
 
 def _refuse(code: str, detail: str) -> NoReturn:

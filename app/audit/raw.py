@@ -51,7 +51,7 @@ def rows(session: ReadSession, findings: Findings, table: Table, columns: Sequen
         extra: More of the condition, with `?` marks.
         params: Values of those marks.
     """
-    sql = f"SELECT {', '.join(columns)} FROM {table.name} WHERE ledger_id = ?{extra} ORDER BY {', '.join(order)}"  # noqa: S608 - our own names
+    sql = f"SELECT {', '.join(columns)} FROM {table.name} WHERE ledger_id = ?{extra} ORDER BY {', '.join(order)}"
     if session.dialect.name != "sqlite":
         sql = sql.replace("?", "%s")
     try:

@@ -29,10 +29,18 @@ from app.units.state import Unit
 Level = Literal["fail", "incomplete", "note"]
 Tell = Callable[[Level, str, str, Recorded], None]
 
-RESTS_ELSEWHERE = frozenset({
-    "event_id_reuse", "seal_reuse", "alias_exists", "label_exists", "key_reused", "label_not_blank", "already_retracted",
-    *NOT_THERE_YET,
-})  # fmt: skip
+RESTS_ELSEWHERE = frozenset(
+    {
+        "event_id_reuse",
+        "seal_reuse",
+        "alias_exists",
+        "label_exists",
+        "key_reused",
+        "label_not_blank",
+        "already_retracted",
+        *NOT_THERE_YET,
+    }
+)
 """Refusals for something that another event did, which need not be in the bundle."""
 _ABSENT = object()
 
@@ -243,7 +251,12 @@ class Rejudging:
     def _unjudged(self, recorded: Recorded, setting: _Setting, error: Exception) -> None:
         level: Level = "incomplete" if recorded.verdict.result == "accepted" else "note"
         self.facts.undo()
-        self._tell(level, "not_rejudged", f"The rules cannot judge this event from the bundle alone ({type(error).__name__}).", recorded)  # fmt: skip
+        self._tell(
+            level,
+            "not_rejudged",
+            f"The rules cannot judge this event from the bundle alone ({type(error).__name__}).",
+            recorded,
+        )
         self._remember(recorded)
         self._loose |= {key for _, key in setting.overlay}
         for link in recorded.links:
@@ -264,8 +277,16 @@ class Rejudging:
         if told.result == "held":
             return "incomplete", "revocation_missing", "The event is held, and why is not in the bundle."
         if tainted or told.code in RESTS_ELSEWHERE:
-            return "note", "refusal_not_rejudged", f"It was {told.result} ({told.code}) for something outside this bundle."
-        return "fail", "verdict", f"The leaf says {told.result} ({told.code}); the rules say {judged.result} ({judged.code})."
+            return (
+                "note",
+                "refusal_not_rejudged",
+                f"It was {told.result} ({told.code}) for something outside this bundle.",
+            )
+        return (
+            "fail",
+            "verdict",
+            f"The leaf says {told.result} ({told.code}); the rules say {judged.result} ({judged.code}).",
+        )
 
     def _why_accepted(self, setting: _Setting, step: Step) -> tuple[Level, str, str]:
         judged = step.judgement
@@ -282,12 +303,14 @@ class Rejudging:
             return "incomplete", "not_rejudged", "What the clock had to say rests on events outside this bundle."
         return "fail", "verdict", f"The leaf says accepted; the rules say {judged.result} ({judged.code})."
 
-    def _why_bytes(
-        self, recorded: Recorded, setting: _Setting, different: tuple[str, ...]
-    ) -> tuple[Level, str, str]:
+    def _why_bytes(self, recorded: Recorded, setting: _Setting, different: tuple[str, ...]) -> tuple[Level, str, str]:
         meta = self.facts.meta
         if recorded.verdict.policy != (meta.policy or "" if meta is not None else ""):
-            return "incomplete", "policy_missing", "The policy that it was judged by is not put in force in this bundle."
+            return (
+                "incomplete",
+                "policy_missing",
+                "The policy that it was judged by is not put in force in this bundle.",
+            )
         if setting.overlay or self._lost:
             return "incomplete", "links", "Which chains it continues rests on goods outside this bundle."
         return "fail", different[0], "The leaf is not what the rules make of its event."
@@ -298,13 +321,19 @@ def focus_of(unit: str, leaves: list[Recorded]) -> tuple[frozenset[str], frozens
 
     A packing links its children, then the parent.
     """
-    focus, labels = {unit}, set()
+    focus: set[str] = {unit}
+    labels: set[str] = set()
     events = {leaf.event.hash: leaf.event for leaf in leaves}
     for _ in range(len(leaves)):
         size = len(focus)
         for leaf in leaves:
             event = leaf.event if leaf.event.type.name != "verdict" else events.get(leaf.event.details.event)
-            if event is None or len(leaf.links) < 2 or not isinstance(event.details, UnitPack) or event.type.name != "unit.pack":
+            if (
+                event is None
+                or len(leaf.links) < 2
+                or not isinstance(event.details, UnitPack)
+                or event.type.name != "unit.pack"
+            ):
                 continue
             *children, parent = (link.unit for link in leaf.links)
             if focus & set(children):

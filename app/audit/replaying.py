@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from app.audit.leaf import Recorded, read_leaf
-from app.canon import JsonValue, b64url_decode, b64url_encode
+from app.canon import b64url_decode, b64url_encode
 from app.custody.details import LabelsIssue, LedgerGenesis, PlanPublish, PolicyPublish
 from app.custody.events import Event
 from app.custody.rules.case import RULES_VERSION
@@ -196,7 +196,9 @@ class Replayer:
         except ServiceError:
             raise
         except Exception as error:
-            raise TamperError(f"The rules cannot judge this event: {type(error).__name__}.", code="unjudgeable") from error
+            raise TamperError(
+                f"The rules cannot judge this event: {type(error).__name__}.", code="unjudgeable"
+            ) from error
         finally:
             self.facts.documents.clear()
             self._hide_documents = False
@@ -261,7 +263,8 @@ def genesis_keys(told: LedgerGenesis) -> dict[str, PublicKey]:
     Raises:
         MalformedError: One of them is unsound.
     """
-    keys = [PublicKey.from_jwk(named.jwk.model_dump(exclude_none=True)) for named in (*told.administrators, *told.agencies)]
+    jwks = [*(founder.jwk for founder in told.administrators), *(agency.jwk for agency in told.agencies)]
+    keys = [PublicKey.from_jwk(jwk.model_dump(exclude_none=True)) for jwk in jwks]
     return {key.kid: key for key in keys}
 
 
@@ -275,6 +278,3 @@ def _parsed(data: bytes) -> Policy | Plan | None:
         return parse_document(data)
     except ServiceError:
         return None
-
-
-__all__ = ["GrownTree", "JsonValue", "MissingDocumentError", "Replayed", "Replayer", "compare", "genesis_keys", "public_key"]

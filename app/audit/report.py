@@ -50,12 +50,16 @@ class Report:
     judged: int = 0
     assumed: int = 0
 
-    def tell(self, level: Level, code: str, detail: str, leaf: Recorded | None = None, *, index: int | None = None) -> None:
+    def tell(
+        self, level: Level, code: str, detail: str, leaf: Recorded | None = None, *, index: int | None = None
+    ) -> None:
         """Add a reason; past 200 of a level only the first 200 are kept, which changes no result."""
         if sum(reason.level == level for reason in self.reasons) >= MAX_REASONS:
             return
         where = leaf.index if leaf is not None else index
-        self.reasons.append(Reason(level, code, printable(detail), where, leaf.event.hash if leaf is not None else None))
+        self.reasons.append(
+            Reason(level, code, printable(detail), where, leaf.event.hash if leaf is not None else None)
+        )
 
     @property
     def result(self) -> Result:
@@ -66,11 +70,20 @@ class Report:
     def narrate(self, leaf: Recorded, seq: int | None) -> None:
         """Add one event of the unit's story."""
         body = leaf.event.body
-        self.story.append({
-            "index": leaf.index, "event": leaf.event.hash, "type": leaf.event.type.name, "at": body.at, "place": body.place,
-            "received_at": rfc3339_ms(leaf.received_ms), "result": leaf.verdict.result, "code": leaf.verdict.code, "seq": seq,
-            "signers": dict(body.signers),
-        })  # fmt: skip
+        self.story.append(
+            {
+                "index": leaf.index,
+                "event": leaf.event.hash,
+                "type": leaf.event.type.name,
+                "at": body.at,
+                "place": body.place,
+                "received_at": rfc3339_ms(leaf.received_ms),
+                "result": leaf.verdict.result,
+                "code": leaf.verdict.code,
+                "seq": seq,
+                "signers": dict(body.signers),
+            }
+        )
 
     def as_json(self) -> dict[str, JsonValue]:
         """Return the report as JSON."""
@@ -86,7 +99,8 @@ class Report:
         if self.unit is not None:
             lines += [f"unit      {self.unit}", f"ledger    {self.ledger}", f"genesis   {self.genesis}"]
             lines += [f"tree      {self.size} leaves, root {self.root}"]
-            lines += [f"checked   {self.leaves} leaves, {self.judged} judged again, {self.assumed} of them with other goods assumed"]
+            judged = f"{self.judged} judged again, {self.assumed} of them with other goods assumed"
+            lines += [f"checked   {self.leaves} leaves, {judged}"]
         lines += [f"  {reason.as_text()}" for reason in self.reasons]
         lines += [_line(event) for event in self.story]
         return printable_lines(lines)

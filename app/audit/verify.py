@@ -32,13 +32,13 @@ from app.canon import b64url_encode, parse_json
 from app.custody.details import LedgerGenesis
 from app.custody.events import ZERO_HASH
 from app.custody.private import PrivateContent
-from app.custody.state import Containment
 from app.errors import ServiceError, UnprovenError
 from app.keys.verify import prove
 from app.ledger.checkpoint import Checkpoint, open_checkpoint
 from app.ledger.note import VerifierKey
 from app.ledger.proof import TlogProof
 from app.ledger.tree import leaf_hash, verify_inclusion
+from app.units.state import Containment
 
 EXIT_CODES = {"PASS": 0, "FAIL": 1, "INCOMPLETE": 3}
 _NO_END = 2**63
@@ -112,7 +112,9 @@ class _Verification:
             raise UnprovenError("Leaf 0 is no genesis.", code="genesis_missing")
         self.report.genesis = founding.event.hash
         if pinned is None:
-            self.report.tell("incomplete", "genesis_not_pinned", "No genesis was pinned, so anybody could have founded this ledger.")  # fmt: skip
+            self.report.tell(
+                "incomplete", "genesis_not_pinned", "No genesis was pinned, so anybody could have founded this ledger."
+            )
         elif pinned != founding.event.hash:
             self.report.tell("fail", "genesis_mismatch", "This is another ledger than the pinned one.", founding)
         prove(founding.jws, genesis_keys(founding.event.details).get)
@@ -178,7 +180,11 @@ class _Verification:
             prove(leaf.jws, judging.key_of)
         except UnprovenError as error:
             level: Level = "incomplete" if error.code == "unknown_key" else "fail"
-            detail = "A signer's enrolment is not in the bundle before this event." if level == "incomplete" else error.detail
+            detail = (
+                "A signer's enrolment is not in the bundle before this event."
+                if level == "incomplete"
+                else error.detail
+            )
             self.report.tell(level, error.code, detail, leaf)
 
     # -- 9: chains -----------------------------------------------------------------------------------
@@ -235,7 +241,9 @@ class _Verification:
             missing.setdefault(author, []).append(seq)
         gaps = sum(max(seqs) - min(seqs) + 1 - len(seqs) for seqs in missing.values())
         if gaps:
-            self.report.tell("note", "device_gaps", f"{gaps} events of these devices, between those shown, are not in the bundle.")  # fmt: skip
+            self.report.tell(
+                "note", "device_gaps", f"{gaps} events of these devices, between those shown, are not in the bundle."
+            )
 
 
 def _until(member: str, judging: Rejudging) -> int:
@@ -247,7 +255,9 @@ def _until(member: str, judging: Rejudging) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Verify a bundle from the command line; 0 PASS, 1 FAIL, 2 usage, 3 INCOMPLETE."""
-    parser = argparse.ArgumentParser(prog="python -m app.audit.verify", description="Verify an evidence bundle offline.")
+    parser = argparse.ArgumentParser(
+        prog="python -m app.audit.verify", description="Verify an evidence bundle offline."
+    )
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--genesis", help="the pinned hash of the genesis event")
     parser.add_argument("--origin", help="the pinned origin of the ledger")

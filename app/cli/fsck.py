@@ -37,8 +37,13 @@ def command(
         with bars.progress:
             mark: Path | None = settings.high_water_file() if high_water else None
             report = fsck(
-                db, ledger=ledger or settings.ledger, genesis=genesis, high_water=mark, signatures=signatures, progress=bars.tick
-            )  # fmt: skip
+                db,
+                ledger=ledger or settings.ledger,
+                genesis=genesis,
+                high_water=mark,
+                signatures=signatures,
+                progress=bars.tick,
+            )
     finally:
         db.close()
     sys.stdout.write(json.dumps(report.as_json(), indent=2) + "\n" if as_json else as_text(report))
@@ -49,7 +54,9 @@ def open_database(settings: Settings) -> Database:
     """Open the database in force, or end with a sentence that says why not."""
     url = normal_url(settings.url())
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-        typer.echo(f"There is no database at {url.database}; run this where the ledger is, or set CUSTODY_DATA_DIR.", err=True)
+        typer.echo(
+            f"There is no database at {url.database}; run this where the ledger is, or set CUSTODY_DATA_DIR.", err=True
+        )
         raise typer.Exit(USAGE)
     return Database(settings.url(), settings.read_url())
 

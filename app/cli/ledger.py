@@ -126,4 +126,6 @@ def _refuse_shrinking(checkpoint: Path, size: int) -> None:
         return
     lines = checkpoint.read_text(encoding="utf-8").split("\n")
     if len(lines) < 2 or not lines[1].isdigit() or int(lines[1]) > size:
-        raise TamperError(f"{checkpoint} speaks of a larger tree than the ledger has, or is damaged; nothing was written.")
+        raise TamperError(
+            f"{checkpoint} speaks of a larger tree than the ledger has, or is damaged; nothing was written."
+        )

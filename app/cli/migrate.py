@@ -44,17 +44,40 @@ INSERT_ONLY = ("event", "event_unit", "ledger_leaf", "ledger_checkpoint", "tally
 EXTEND_ONLY = ("ledger_tile",)
 
 
-def grant(migration_url: str, role: str) -> None:
-    """Give the service's role what it needs on PostgreSQL, and no more: event rows are inserted, never changed."""
+def grant(migration_url: str, writer: str | None, reader: str | None = None) -> None:
+    """Give the service's roles what they need on PostgreSQL, and no more.
+
+    Args:
+        migration_url: URL of the role that owns the tables.
+        writer: Role of the service: it inserts events, leaves and documents, and never changes or deletes one.
+        reader: Role of the reading connections, when it is another: it only selects.
+    """
     engine = create_engine(normal_url(migration_url), poolclass=NullPool)
+    quote = engine.dialect.identifier_preparer.quote
     with engine.begin() as connection:
-        name = connection.dialect.identifier_preparer.quote(role)
-        connection.exec_driver_sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}")
-        for table in INSERT_ONLY:
-            connection.exec_driver_sql(f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM {name}")
-        for table in EXTEND_ONLY:
-            connection.exec_driver_sql(f"REVOKE DELETE, TRUNCATE ON {table} FROM {name}")
-        connection.exec_driver_sql(f"REVOKE ALL ON alembic_version FROM {name}")
+        if writer:
+            name = quote(writer)
+            connection.exec_driver_sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}")
+            for table in INSERT_ONLY:
+                connection.exec_driver_sql(f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM {name}")
+            for table in EXTEND_ONLY:
+                connection.exec_driver_sql(f"REVOKE DELETE, TRUNCATE ON {table} FROM {name}")
+        if reader:
+            connection.exec_driver_sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {quote(reader)}")
+        for role in filter(None, (writer, reader)):
+            connection.exec_driver_sql(f"REVOKE ALL ON alembic_version FROM {quote(role)}")
+
+
+def other_roles(settings: Settings) -> tuple[str | None, str | None]:
+    """Return the writing and the reading role, where they are on PostgreSQL and not the owner."""
+    owner = normal_url(settings.migration_url or settings.url())
+    if owner.get_backend_name() != "postgresql":
+        return None, None
+    writer, reader = normal_url(settings.url()).username, normal_url(settings.read_url()).username
+    return (
+        writer if writer != owner.username else None,
+        reader if reader not in {owner.username, writer} else None,
+    )
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +89,7 @@ def register(app: typer.Typer) -> None:
         settings = Settings()
         owner = settings.migration_url or settings.url()
         upgrade(owner)
-        role = normal_url(settings.url()).username
-        if role and normal_url(owner).get_backend_name() == "postgresql" and role != normal_url(owner).username:
-            grant(owner, role)
+        writer, reader = other_roles(settings)
+        if writer or reader:
+            grant(owner, writer, reader)
         typer.echo("The database is up to date.")

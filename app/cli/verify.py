@@ -21,7 +21,9 @@ def register(app: typer.Typer) -> None:
 
 def command(
     bundle: Annotated[Path, typer.Argument(help="The zip that `…/evidence` gave.")],
-    genesis: Annotated[str | None, typer.Option(help="Pinned hash of the genesis event; without it never PASS.")] = None,
+    genesis: Annotated[
+        str | None, typer.Option(help="Pinned hash of the genesis event; without it never PASS.")
+    ] = None,
     origin: Annotated[str | None, typer.Option(help="Pinned origin of the ledger.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:

@@ -83,7 +83,8 @@ def validated(model: type[M], data: bytes) -> M:
         return model.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])[:120]
+        named = first["loc"][:-1] if first["type"] == "extra_forbidden" else first["loc"]  # their word is not echoed
+        where = ".".join(str(part) for part in named)[:120]
         detail = f"The body is wrong at {where or 'its top'}: {first['type']}."
         raise MalformedError(detail, code="body_shape", at=where) from None
 

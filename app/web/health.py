@@ -22,16 +22,11 @@ async def healthz() -> Response:
     return Json({"status": "alive"})
 
 
-@router.get(
-    "/readyz",
-    **{
-        **declare(_OPERATION, {200: Says("Ready to record.", ref("Health"))}, tag="operations"),
-        "responses": {
-            200: Says("Ready to record.", ref("Health")).content(),
-            503: Says("Not ready; `failing` says what.", ref("Health")).content(),
-        },
-    },
-)
+_READY = declare(_OPERATION, {200: Says("Ready to record.", ref("Health"))}, tag="operations")
+_READY["responses"] |= {503: Says("Not ready; `failing` says what.", ref("Health")).content()}
+
+
+@router.get("/readyz", **_READY)
 def readyz(request: Request) -> Response:
     """Say whether events can be recorded: the writer is healthy, the database answers, the head agrees with itself."""
     services = services_of(request)

@@ -286,6 +286,8 @@ def answer(members: Mapping[str, Any], headers: Mapping[str, str] | None = None)
 def answer_to(error: ServiceError) -> Response:
     """Return the answer to an error, with the headers that its status asks for."""
     members = body_of(error)
+    if isinstance(error, MissingError):  # what was asked for is not echoed, nor told apart from what is hidden
+        members = body(members["status"], error.code, error.detail)
     headers: dict[str, str] = {}
     if isinstance(error, BusyError):
         headers["Retry-After"] = str(max(1, error.retry_after_seconds))

@@ -74,14 +74,33 @@ def _handovers(town: Town, units: dict[str, str]) -> dict[str, str]:
     release = town.release([load])
     town.no(town.accept(release.hash, [load]), "pending_predecessor", "pending")
     town.ok(release)
-    town.ok(town.act(town.pos1, "departed", {"release": release.hash, "vehicle": "KT-8122"}, [load], capacity="witness"))
+    town.ok(
+        town.act(town.pos1, "departed", {"release": release.hash, "vehicle": "KT-8122"}, [load], capacity="witness")
+    )
     town.ok(town.act(town.pos1, "arrived", {"release": release.hash}, [load], capacity="witness", place=s.PPK))
     town.no(town.accept(release.hash, [load]), "already_accepted")
     town.ok(_unpack(town, load, box))
     town.ok(_to_station(town, box))
     town.ok(town.open_at_station(box))
-    town.ok(town.act(town.tps1, "unit.close", {"seals": [{"unit": box, "point": 1, "number": "KT-9"}]}, [box], place=s.TPS1, tps2="second"))
-    town.ok(town.act(town.tps1, "count", {"basis": "kit", "lines": [{"counted": 2, "item": "BOX_TPS"}]}, place=s.TPS1, capacity="witness"))
+    town.ok(
+        town.act(
+            town.tps1,
+            "unit.close",
+            {"seals": [{"unit": box, "point": 1, "number": "KT-9"}]},
+            [box],
+            place=s.TPS1,
+            tps2="second",
+        )
+    )
+    town.ok(
+        town.act(
+            town.tps1,
+            "count",
+            {"basis": "kit", "lines": [{"counted": 2, "item": "BOX_TPS"}]},
+            place=s.TPS1,
+            capacity="witness",
+        )
+    )
     return {}
 
 
@@ -120,11 +139,22 @@ def _waiting_and_deciding(town: Town, units: dict[str, str]) -> None:
     one, two, three = town.box(), town.box(), town.box()
     rejected = town.release([one], kpu2="second")
     town.ok(rejected)
-    town.ok(town.act(town.ppk1, "custody.reject", {"release": rejected.hash, "reason": "BROKEN"}, place=s.PPK, capacity="taker",
-                     after=[rejected.hash], ppk2="second"))  # fmt: skip
+    town.ok(
+        town.act(
+            town.ppk1,
+            "custody.reject",
+            {"release": rejected.hash, "reason": "BROKEN"},
+            place=s.PPK,
+            capacity="taker",
+            after=[rejected.hash],
+            ppk2="second",
+        )
+    )
     first = town.release([one, two], due="2024-10-25T12:00:00+08:00")
     town.ok(first)
-    cancel = town.act(town.kpu1, "custody.cancel", {"release": first.hash, "reason": "RAIN"}, after=[first.hash], kpu2="second")
+    cancel = town.act(
+        town.kpu1, "custody.cancel", {"release": first.hash, "reason": "RAIN"}, after=[first.hash], kpu2="second"
+    )
     town.no(cancel, "cancel_waits", "pending")
     second = town.release([three], due="2024-10-25T12:00:00+08:00")
     town.ok(second)
@@ -150,7 +180,10 @@ def _waiting_and_deciding(town: Town, units: dict[str, str]) -> None:
 def wander(town: Town, rng: random.Random, acts: int) -> None:
     """Do random things, right and wrong, to a handful of goods; every answer but an error of the service will do."""
     goods = [town.lot(rng.randrange(1, 500)) for _ in range(3)]
-    goods += [town.box(rng.choice([None, s.TPS1]), rng.choice([None, "PILGUB"])) for _ in range(4)] + [town.load(), town.load()]
+    goods += [town.box(rng.choice([None, s.TPS1]), rng.choice([None, "PILGUB"])) for _ in range(4)] + [
+        town.load(),
+        town.load(),
+    ]
     releases: list[tuple[str, list[str]]] = []
     for _ in range(acts):
         town.tick(rng.choice([0, 1, 60]))
@@ -169,8 +202,30 @@ def _random_act(town: Town, rng: random.Random, goods: list[str], releases: list
     one, other = some[0], rng.choice(goods)
     places = [s.WAREHOUSE] * 4 + [s.PPK]
     place = rng.choice(places)
-    act = rng.choice(["pack", "pack", "unpack", "seal", "move", "release", "release", "accept", "accept", "reject", "cancel",
-                      "look", "flag", "clear", "open", "reprint", "late", "twin", "inspect", "void"])  # fmt: skip
+    act = rng.choice(
+        [
+            "pack",
+            "pack",
+            "unpack",
+            "seal",
+            "move",
+            "release",
+            "release",
+            "accept",
+            "accept",
+            "reject",
+            "cancel",
+            "look",
+            "flag",
+            "clear",
+            "open",
+            "reprint",
+            "late",
+            "twin",
+            "inspect",
+            "void",
+        ]
+    )
     if act == "pack":
         return town.pack(other, *[unit for unit in some if unit != other] or [one], place=place)
     if act == "unpack":
@@ -211,6 +266,8 @@ def _answer(town: Town, rng: random.Random, act: str, release: str, units: list[
         return town.accept(release, units, exceptions=exceptions)
     told = {"release": release, "reason": "RAIN"}
     if act == "reject":
-        return town.act(town.ppk1, "custody.reject", told, place=s.PPK, capacity="taker", after=[release], ppk2="second")
+        return town.act(
+            town.ppk1, "custody.reject", told, place=s.PPK, capacity="taker", after=[release], ppk2="second"
+        )
     takers = {"ppk1": "taker"} if rng.random() < 0.3 else {}
     return town.act(town.kpu1, "custody.cancel", told, after=[release], kpu2="second", **takers)

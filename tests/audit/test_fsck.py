@@ -1,13 +1,25 @@
 """A ledger that nobody touched has no finding, however many kinds of events it holds."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from app.audit.fsck import fsck
 from app.audit.fsck_tables import CHECKED, EXEMPT, EXEMPT_COLUMNS
+from app.cli import fsck as fsck_command
+from app.cli import ledger as ledger_command
+from app.cli.ledger import export_tree
 from app.db import Database, metadata
+from app.ledger.append import append, create_ledger
+from app.ledger.checkpoint import Checkpoint
+from app.ledger.note import Note, SignatureType, SignerKey
+from app.ledger.tiles import parse_bundle
+from app.ledger.tree import leaf_hash, root_of
+from tests import small as s
 from tests.audit.journey import play
 from tests.custody.town import Town
 from tests.house import House
@@ -52,3 +64,90 @@ def test_a_pinned_genesis_must_be_leaf_0(house: House):
     assert fsck(house.db, genesis=genesis).clean
     (finding,) = fsck(house.db, genesis="A" * 43).findings
     assert (finding.where, finding.what, finding.leaf) == ("ledger_leaf[0]", "genesis", 0)
+
+
+# -- from the command line -----------------------------------------------------------------------------
+
+
+def command() -> typer.Typer:
+    app = typer.Typer()
+    fsck_command.register(app)
+    ledger_command.register(app)
+    return app
+
+
+@pytest.fixture
+def at_home(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
+    monkeypatch.setenv("CUSTODY_DATA_DIR", str(house.settings.data_dir))
+    monkeypatch.setenv("CUSTODY_DATABASE_URL", house.db.url.render_as_string(hide_password=False))
+    return house
+
+
+def test_the_command_answers_0_when_clean_and_1_with_findings(at_home: House):
+    clean = CliRunner().invoke(command(), ["fsck"])
+    assert (clean.exit_code, clean.stdout.split("\n")[-2]) == (0, "clean")
+    found = CliRunner().invoke(command(), ["fsck", "--genesis", "A" * 43, "--json"])
+    assert found.exit_code == 1
+    told = json.loads(found.stdout)
+    assert told["findings"][0]["where"] == {"table": "ledger_leaf", "row": "0", "column": None, "leaf": 0}
+    assert CliRunner().invoke(command(), ["fsck", "--nonsense"]).exit_code == 2
+
+
+def test_the_command_says_so_when_there_is_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CUSTODY_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("CUSTODY_DATABASE_URL", raising=False)
+    assert CliRunner().invoke(command(), ["fsck"]).exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_exported_tree_is_the_ledger_and_grows_with_it(at_home: House, tmp_path: Path):
+    folder = tmp_path / "export"
+    first = CliRunner().invoke(command(), ["ledger", "export", str(folder)])
+    assert first.exit_code == 0, first.output
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert files == {"checkpoint", "tile/0/000.p/3", "tile/entries/000.p/3"}
+    leaves = parse_bundle((folder / "tile/entries/000.p/3").read_bytes())
+    tile = (folder / "tile/0/000.p/3").read_bytes()
+    assert b"".join(map(leaf_hash, leaves)) == tile
+    assert Checkpoint.parse(Note.parse((folder / "checkpoint").read_bytes()).text).root == root_of(
+        [*map(leaf_hash, leaves)]
+    )
+    again = CliRunner().invoke(command(), ["ledger", "export", str(folder)])
+    assert " 0 files written" in again.stdout
+    at_home.enrol("KPU-9", s.KPU, "LOGISTIK", s.CITY)
+    grown = CliRunner().invoke(command(), ["ledger", "export", str(folder)])
+    assert " 3 files written" in grown.stdout
+    assert (folder / "tile/0/000.p/4").read_bytes().startswith(tile)
+    assert not list(folder.rglob("*.part"))
+
+
+def test_an_exported_file_is_never_overwritten(at_home: House, tmp_path: Path):
+    folder = tmp_path / "export"
+    CliRunner().invoke(command(), ["ledger", "export", str(folder)])
+    tile = folder / "tile/0/000.p/3"
+    tile.write_bytes(b"x" * 96)
+    refused = CliRunner().invoke(command(), ["ledger", "export", str(folder)])
+    assert refused.exit_code == 1
+    assert tile.read_bytes() == b"x" * 96
+    (folder / "checkpoint").write_text("origin\n99\nroot\n")
+    assert CliRunner().invoke(command(), ["ledger", "export", str(folder)]).exit_code == 1
+
+
+def test_a_large_tree_is_exported_whole(db: Database, tmp_path: Path):
+    with db.write() as session:
+        head = create_ledger(session, "large", "large.example/l")
+        key = SignerKey("large.example/l", SignatureType.NOTE, bytes(32))
+        leaves = [str(n).encode() for n in range(600)]
+        head = append(session, head, leaves, key, 0).head
+    with db.read() as session:
+        assert export_tree(session, head, tmp_path) == 8
+    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("tile/**/*") if path.is_file()}
+    assert files == {
+        "tile/0/000",
+        "tile/0/001",
+        "tile/0/002.p/88",
+        "tile/1/000.p/2",
+        "tile/entries/000",
+        "tile/entries/001",
+        "tile/entries/002.p/88",
+    }

@@ -17,8 +17,9 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
 
 from app.audit.findings import Findings
-from app.audit.fsck import Mark, Report, examine, fsck
+from app.audit.fsck import Report, examine, fsck
 from app.audit.fsck_tables import CHECKED, EXEMPT_COLUMNS
+from app.audit.mark import Mark
 from app.db import Database, metadata
 from app.ledger.highwater import HighWater
 from tests import small as s
@@ -113,18 +114,30 @@ class Hand:
     def _bytes(self, value: bytes) -> bytes:
         place = self.rng.randrange(len(value)) if value else 0
         flipped = bytes([value[place] ^ (1 << self.rng.randrange(8))]) if value else b"x"
-        return self.rng.choice([
-            value[:place] + flipped + value[place + 1 :], value[:place] + value[place + 1 :], value[:place] + b"\x00" + value[place:],
-            value[:place], value + value[-1:], b"",
-        ])  # fmt: skip
+        return self.rng.choice(
+            [
+                value[:place] + flipped + value[place + 1 :],
+                value[:place] + value[place + 1 :],
+                value[:place] + b"\x00" + value[place:],
+                value[:place],
+                value + value[-1:],
+                b"",
+            ]
+        )
 
     def _text(self, value: str) -> str:
         place = self.rng.randrange(len(value)) if value else 0
         letter = self.rng.choice("AZaz09-_ \u00e9")
-        return self.rng.choice([
-            value[:place] + letter + value[place + 1 :], value[:place] + value[place + 1 :], value[:place] + letter + value[place:],
-            value[:place], value + letter, "",
-        ])  # fmt: skip
+        return self.rng.choice(
+            [
+                value[:place] + letter + value[place + 1 :],
+                value[:place] + value[place + 1 :],
+                value[:place] + letter + value[place:],
+                value[:place],
+                value + letter,
+                "",
+            ]
+        )
 
 
 def keys(table: Table) -> list[str]:
@@ -150,7 +163,7 @@ def mutate(hand: Hand, table: Table) -> tuple[str, set[str], str | None]:
                 copy[column] = hand.other(copy[column])
         hand.insert(table, tuple(copy.values()))
         return kind, {key_text(table, tuple(copy.values()))}, None
-    columns = [c for c in table.c.keys() if f"{table.name}.{c}" not in EXEMPT_COLUMNS and c != "ledger_id"]
+    columns = [c.name for c in table.c if f"{table.name}.{c.name}" not in EXEMPT_COLUMNS and c.name != "ledger_id"]
     if kind == "stray" and table.name != "ledger":
         hand.set(table, row, "ledger_id", 99)
         return kind, {"99"}, None
@@ -390,8 +403,13 @@ def test_text_that_is_not_utf8_is_a_finding(sqlite_template: Path, tmp_path: Pat
     town = mould.pour(tmp_path / "own")
     lot = town.lot(5)
     with town.db.write() as session:
-        session.exec_driver_sql("UPDATE unit SET officer = CAST(x'ff41' AS TEXT), agencies = '[not json' WHERE unit = ?", (lot,))
+        session.exec_driver_sql(
+            "UPDATE unit SET officer = CAST(x'ff41' AS TEXT), agencies = '[not json' WHERE unit = ?", (lot,)
+        )
     report = fsck(town.db)
     town.leave()
-    assert {(f.table, f.row, f.column) for f in report.findings} == {("unit", lot, "officer"), ("unit", lot, "agencies")}
+    assert {(f.table, f.row, f.column) for f in report.findings} == {
+        ("unit", lot, "officer"),
+        ("unit", lot, "agencies"),
+    }
     assert s.KPU

@@ -100,8 +100,10 @@ def _records(session: ReadSession, ledger_id: int, facts: Facts) -> list[str]:
         field = KEY_OF[kind]
         there = {getattr(row, field): row for row in stored}
         wanted = {key: row for key, row in facts.kinds[kind].items() if row is not None}
-        for key in sorted(there.keys() ^ wanted.keys()):
-            found.append(f"{kind.__name__} {key}: {'not in the leaves' if key in there else 'row is missing'}")
+        found += [
+            f"{kind.__name__} {key}: {'not in the leaves' if key in there else 'row is missing'}"
+            for key in sorted(there.keys() ^ wanted.keys())
+        ]
         found += [
             f"{kind.__name__} {key}: {_difference(there[key], wanted[key])}"
             for key in sorted(there.keys() & wanted.keys())

@@ -531,7 +531,7 @@ def run(mould, examples: int, long_examples: int, steps: int, long_steps: int, *
 
 
 def test_random_journeys_on_sqlite(stocked_sqlite):
-    run(stocked_sqlite, examples=8, long_examples=300, steps=25, long_steps=60)
+    run(stocked_sqlite, examples=7, long_examples=300, steps=22, long_steps=60)
 
 
 def test_a_wrong_transition_is_found(stocked_sqlite, monkeypatch):

@@ -137,11 +137,15 @@ class Babbler:
             }
         if kind == "array":
             least, most = schema.get("minItems", 0), schema.get("maxItems", 4)
-            return [self._value(schema["items"], defs, name) for _ in range(min(most, least + rng.choice([0, 1, 1, 3])))]
+            return [
+                self._value(schema["items"], defs, name) for _ in range(min(most, least + rng.choice([0, 1, 1, 3])))
+            ]
         if kind == "integer":
             low, high = schema.get("minimum", 0), schema.get("maximum", 2**53 - 1)
             return rng.choice([low, high, *(n for n in NUMBERS if low <= n <= high)])
-        return {"boolean": lambda: rng.random() < 0.5, "null": lambda: None}.get(kind, lambda: self._text(schema, name))()
+        return {"boolean": lambda: rng.random() < 0.5, "null": lambda: None}.get(
+            kind, lambda: self._text(schema, name)
+        )()
 
     def _text(self, schema: dict[str, Any], name: str) -> str:
         rng, pattern = self.rng, schema.get("pattern", "")

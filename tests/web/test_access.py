@@ -199,9 +199,9 @@ def test_officers_keys_are_their_agencys_and_the_ledgers_keys_are_everybodys(liv
 
 
 def test_a_revoked_client_loses_its_tokens_at_once(live):
-    headers = live.headers("auditor", agency="KODIM-6474")
+    headers = live.headers("auditor", agency="PEMKOT-6474")
     assert live.http.get("/v1/agencies", headers=headers).status_code == 200
     with live.db.write() as session:
-        mine = next(one for one in all_clients(session, 1) if one.agency == "KODIM-6474")
+        mine = next(one for one in all_clients(session, 1) if one.agency == "PEMKOT-6474")
         revoke_client(session, 1, mine.client, live.services.now_ms())
     assert live.http.get("/v1/agencies", headers=headers).status_code == 401
