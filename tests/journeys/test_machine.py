@@ -537,7 +537,7 @@ def test_random_journeys_on_sqlite(stocked_sqlite):
 def test_a_wrong_transition_is_found(stocked_sqlite, monkeypatch):
     """The negative control: rules that let anybody release make the two sides disagree."""
 
-    def let_anybody(case, unit):
+    def let_anybody(case, unit, **_):
         return case.side("giver")
 
     monkeypatch.setattr(Case, "holding_side", let_anybody)
