@@ -67,8 +67,8 @@ class Report:
         levels = {reason.level for reason in self.reasons}
         return "FAIL" if "fail" in levels else "INCOMPLETE" if "incomplete" in levels else "PASS"
 
-    def narrate(self, leaf: Recorded, seq: int | None) -> None:
-        """Add one event of the unit's story."""
+    def narrate(self, leaf: Recorded, seq: int | None, via: str | None) -> None:
+        """Add one event of the unit's story, or of the container `via` that it lay in."""
         body = leaf.event.body
         self.story.append(
             {
@@ -81,6 +81,7 @@ class Report:
                 "result": leaf.verdict.result,
                 "code": leaf.verdict.code,
                 "seq": seq,
+                "via": via,
                 "signers": dict(body.signers),
             }
         )
@@ -108,7 +109,8 @@ class Report:
 
 def _line(event: dict[str, JsonValue]) -> str:
     code = f" ({event['code']})" if event["code"] else ""
-    return f"  {event['index']:>8}  {event['at']}  {event['type']}  at {event['place']}  {event['result']}{code}"
+    via = f" in {event['via']}" if event["via"] else ""
+    return f"  {event['index']:>8}  {event['at']}  {event['type']}  at {event['place']}  {event['result']}{code}{via}"
 
 
 def printable_lines(lines: list[str]) -> str:

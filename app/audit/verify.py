@@ -42,6 +42,7 @@ from app.units.state import Containment
 
 EXIT_CODES = {"PASS": 0, "FAIL": 1, "INCOMPLETE": 3}
 _NO_END = 2**63
+MAX_STAYS = 1000
 
 
 def verify_bundle(
@@ -196,10 +197,20 @@ class _Verification:
             self._chain(member, until)
         if not any(link.unit == unit for leaf in self.leaves for link in leaf.links):
             self.report.tell("fail", "chain_missing", "The bundle holds no event of the unit that it names.")
+        self._tell_story(judging)
+
+    def _tell_story(self, judging: Rejudging) -> None:
+        """Tell what happened to the unit, and to what contained it while it did."""
+        unit = self.bundle.unit
+        stays = _stays(unit, judging)
         for leaf in self.leaves:
-            seq = next((link.seq for link in leaf.links if link.unit == unit), None)
-            if seq is not None or unit in judging.subjects.get(leaf.index, leaf.event.body.units):
-                self.report.narrate(leaf, seq)
+            links = {link.unit: link.seq for link in leaf.links}
+            if unit in links or unit in judging.subjects.get(leaf.index, leaf.event.body.units):
+                self.report.narrate(leaf, links.get(unit), None)
+                continue
+            via = next((c for c, since, until in stays if c in links and since < leaf.index < until), None)
+            if via is not None:
+                self.report.narrate(leaf, links[via], via)
 
     def _chain(self, unit: str, until: int) -> None:
         seq, head = 0, ZERO_HASH
@@ -251,6 +262,20 @@ def _until(member: str, judging: Rejudging) -> int:
     records: Iterable[Containment] = judging.facts.kinds[Containment].values()
     stays = [c for c in records if c.parent == member and c.child in judging.focus]
     return max((_NO_END if c.until_index is None else c.until_index for c in stays), default=_NO_END)
+
+
+def _stays(unit: str, judging: Rejudging) -> list[tuple[str, int, int]]:
+    """Return (container, first leaf, last leaf) of every stay of a unit in a container, or in what that lay in."""
+    stays: list[tuple[str, int, int]] = []
+    todo = [(unit, -1, _NO_END)]
+    while todo and len(stays) < MAX_STAYS:
+        child, first, last = todo.pop()
+        for c in judging.facts.kinds[Containment].values():
+            since, until = max(first, c.since_index), min(last, c.until_index if c.until_index is not None else _NO_END)
+            if c.child == child and since < until and c.since_index >= 0:
+                stays.append((c.parent, since, until))
+                todo.append((c.parent, since, until))
+    return stays
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

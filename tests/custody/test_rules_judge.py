@@ -402,3 +402,25 @@ def test_an_event_of_a_group_that_fails_leaves_no_trace_and_hurts_nobody(town, m
     monkeypatch.undo()
     town.ok(bad)
     assert town.flags(lot) == {"quarantine"}
+
+
+def test_a_failure_after_an_event_was_taken_takes_its_whole_group_back(town, monkeypatch):
+    """What an event brings about belongs to it: when that cannot be told, the event is not there either."""
+    from app.custody.walk import Walk  # noqa: PLC0415
+
+    lot = town.lot()
+    release = town.release([lot])
+    accept = town.accept(release.hash, [lot])
+    town.waits(accept)
+    size, state = town.size(), town.state()
+
+    def broken(*_args, **_more):
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(Walk, "outcome", broken)
+    with pytest.raises(KeyError):
+        town.send(release)
+    assert (town.size(), town.state()) == (size, state)
+    monkeypatch.undo()
+    town.ok(release)
+    assert town.outcome(accept) == ("accepted", "")

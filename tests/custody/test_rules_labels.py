@@ -2,20 +2,18 @@
 
 import pytest
 
+from app.audit.fsck_tables import document_kind
+from app.units.records import keep_document
 from tests import small as s
 
 
-def issue(town, ids, *, data=None, count=None, phone=None, **with_):
-    from app.canon import b64url_encode, sha256  # noqa: PLC0415 - one place needs them
-
+def issue(town, ids, *, data=None, count=None):
+    """Keep a list, as a door would beside the event, and sign the event that commits to it."""
     data = "".join(f"{i}\n" for i in sorted(ids)).encode() if data is None else data
-    content_hash = b64url_encode(sha256(data))
     with town.db.write() as session:
-        from app.units.records import keep_document  # noqa: PLC0415
-
-        keep_document(session, town.recorder.ledger_id, "ids", data)
-    told = {"count": count or len(ids), "ids_hash": content_hash}
-    return town.act(phone or town.kpu1, "labels.issue", told, place=s.CITY, **with_), {content_hash: data}
+        content = keep_document(session, town.recorder.ledger_id, document_kind(data), data)
+    told = {"count": count or len(ids), "ids_hash": content}
+    return town.act(town.kpu1, "labels.issue", told, place=s.CITY), {content: data}
 
 
 # -- issue ---------------------------------------------------------------------------------------------

@@ -176,8 +176,7 @@ class Babbler:
     def _named(self, value: Any) -> list[str]:
         """Return the units that details name, in order."""
         if isinstance(value, dict):
-            found = [unit for key, each in value.items() for unit in self._named(each) if key != "parent"]
-            return found
+            return [unit for key, each in value.items() for unit in self._named(each) if key != "parent"]
         if isinstance(value, list):
             return [unit for each in value for unit in self._named(each)]
         return [value] if isinstance(value, str) and value in self.units else []

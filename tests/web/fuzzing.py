@@ -141,7 +141,7 @@ class Scan:
         if not mine:
             return
         way = "right"
-        if turn >= 2 * len(ROLES):
+        if turn >= len(ROLES):
             ways = _WITH_BODY if case.operation.body else _WITHOUT_BODY
             way = ways[turn % len(ways)]
         if way != "raw":
@@ -180,10 +180,10 @@ class Scan:
 
     def _known(self, case: Any, label: str) -> None:
         """Whatever is named exists; the body is what was generated."""
-        right = self.stocked.request(label, sorted(case.path_parameters or {}))
+        names = self.stocked.names(label, sorted(case.path_parameters or {}))
         if case.path_parameters:
-            case.path_parameters = {name: right.path.get(name, value) for name, value in case.path_parameters.items()}
-        case.query = {**{name: self.stocked.known(name) for name in case.query or {}}, **right.query}
+            case.path_parameters = {name: names.get(name, value) for name, value in case.path_parameters.items()}
+        case.query = {name: self.stocked.known(name) for name in case.query or {}}
 
     # -- answers -------------------------------------------------------------------------------------
 

@@ -84,6 +84,13 @@ class Stocked:
             return self._made[label]()
         return Right({name: self.known(name) for name in parameters})
 
+    def names(self, label: str, parameters: list[str]) -> dict[str, str]:
+        """Return names of things that are there for the path of an operation; nothing is signed for it."""
+        self._turn += 1
+        if "/tile/" in label or "/static/" in label:
+            return self._made[label]().path
+        return {name: self.known(name) for name in parameters}
+
     def known(self, name: str) -> str:
         """Return one of the things that a parameter of this name may name."""
         things = {
@@ -99,6 +106,12 @@ class Stocked:
         }  # fmt: skip
         among = things.get(name, ["x"])
         return among[self._turn % len(among)]
+
+    def verdicts(self) -> dict[str, int]:
+        """Return how many events are on the ledger with which result."""
+        with self.live.db.read() as session:
+            rows = session.exec_driver_sql("SELECT result, count(*) FROM event GROUP BY result")
+            return {"accepted": 0, "refused": 0, **{str(result): int(count) for result, count in rows}}
 
     # -- signed things -------------------------------------------------------------------------------
 
