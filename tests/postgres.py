@@ -76,9 +76,7 @@ class PostgresServer:
         self.process: subprocess.Popen[bytes] | None = None
         if len(str(self.folder)) > LONGEST_SOCKET_FOLDER:
             self.close()
-            raise RuntimeError(
-                f"a Unix socket in {self.folder} has too long a name: set TMPDIR to a short one"
-            )
+            raise RuntimeError(f"a Unix socket in {self.folder} has too long a name: set TMPDIR to a short one")
         try:
             self._account = _unprivileged_account() if os.geteuid() == 0 else None
             self._give_away(self.folder)
@@ -93,9 +91,7 @@ class PostgresServer:
     def url(self) -> str:
         """SQLAlchemy URL of the maintenance database; the same before and after a restart."""
         query = {"host": str(self.folder)}
-        return URL.create(
-            "postgresql+psycopg", "postgres", database="postgres", query=query
-        ).render_as_string()
+        return URL.create("postgresql+psycopg", "postgres", database="postgres", query=query).render_as_string()
 
     @property
     def log(self) -> str:
@@ -224,9 +220,7 @@ class PostgresServer:
 
     def _run(self, command: list[str], cwd: Path | str) -> subprocess.CompletedProcess[str]:
         environment, account = self._environment(), self._as_account()
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=cwd, env=environment, check=False, **account
-        )
+        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False, **account)
 
     def _give_away(self, path: Path) -> None:
         if self._account is not None:
@@ -268,9 +262,7 @@ def fresh_database(url: str, template: str | None = None) -> str:
     """
     name = f"t_{secrets.token_hex(8)}"
     source = make_url(template).database if template else "template0"
-    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-        sql.Identifier(name), sql.Identifier(source or "")
-    )
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source or ""))
     with psycopg.connect(_conninfo(url), autocommit=True) as connection:
         connection.execute(create)
     return make_url(url).set(database=name).render_as_string(hide_password=False)

@@ -18,9 +18,7 @@ NOT_OURS = {"__pycache__", "build", "dist", "node_modules"}
 OWN_DOOR = {ROOT / "app/cli/__init__.py"}  # an entrance, not a room: `custody` starts at app.cli:main
 
 FOLDERS = "work|root|tmp|mnt|Users"
-MACHINE_PATH = re.compile(
-    rf"(?<![\w.~/>)}}\]*-])/(?:{FOLDERS})(?=[/\s\"'`:;,)]|$)|(?<![\w.~/-])/home/\w", re.MULTILINE
-)
+MACHINE_PATH = re.compile(rf"(?<![\w.~/>)}}\]*-])/(?:{FOLDERS})(?=[/\s\"'`:;,)]|$)|(?<![\w.~/-])/home/\w", re.MULTILINE)
 INDEX_HOST = re.compile(
     r"\b(?:test\.)?pypi\.(?:org|python)|\bpythonhosted\b|\bregistry\.(?:npmjs|yarnpkg)\b|/simple/?(?=[\s\"'])"
 )
@@ -77,9 +75,7 @@ def test_the_search_for_machine_paths_finds_planted_ones(planted, folder):
     assert MACHINE_PATH.search(planted.format(folder))
 
 
-@pytest.mark.parametrize(
-    "fine", ["a/root", "size/root hash", "GET /v1/work", "frame/work", "</root>", "../{}/tmp"]
-)
+@pytest.mark.parametrize("fine", ["a/root", "size/root hash", "GET /v1/work", "frame/work", "</root>", "../{}/tmp"])
 def test_the_search_for_machine_paths_leaves_other_text_alone(fine):
     assert not MACHINE_PATH.search(fine)
 
@@ -87,9 +83,7 @@ def test_the_search_for_machine_paths_leaves_other_text_alone(fine):
 def test_import_contracts_hold():
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -191,9 +185,7 @@ def pure_modules() -> Iterator[Path]:
     for name in contract["source_modules"]:
         path = ROOT / name.replace(".", "/")
         found = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
-        assert all(each.exists() for each in found), (
-            f"pyproject.toml calls {name} pure, but it does not exist"
-        )
+        assert all(each.exists() for each in found), f"pyproject.toml calls {name} pure, but it does not exist"
         yield from found
 
 

@@ -28,9 +28,7 @@ def test_the_svg_is_read_again(form: SheetFormat, make_labels: Make, read_codes:
 
 @each_format
 @pytest.mark.parametrize("px_per_module", [3, 8])
-def test_the_png_is_read_again(
-    form: SheetFormat, px_per_module: int, make_labels: Make, read_codes: Read
-) -> None:
+def test_the_png_is_read_again(form: SheetFormat, px_per_module: int, make_labels: Make, read_codes: Read) -> None:
     for label in make_labels(10):
         image = Image.open(BytesIO(png(label, form, px_per_module=px_per_module)))
         assert read_codes(image) == [label.url]

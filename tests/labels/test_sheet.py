@@ -88,9 +88,7 @@ def test_the_same_labels_give_the_same_bytes(make_labels: Make, printed: Print) 
     assert printed(make_labels(30), A4_L7159) == printed(make_labels(30), A4_L7159)
 
 
-def test_the_standards_own_mask_is_an_option(
-    make_labels: Make, printed: Print, pages: Pages, read_codes: Read
-) -> None:
+def test_the_standards_own_mask_is_an_option(make_labels: Make, printed: Print, pages: Pages, read_codes: Read) -> None:
     labels, out = make_labels(3), BytesIO()
     pdf_sheet(labels, out, BOX_100X50, draw=partial(matrix, mask=None))
     assert out.getvalue() != printed(labels, BOX_100X50)
@@ -180,9 +178,7 @@ def test_the_calibration_page_has_true_rulers(form: SheetFormat, pages: Pages) -
     assert abs((max(dark) - min(dark)) - length * 10) <= 6
 
 
-def test_a_stained_label_is_mostly_read(
-    make_labels: Make, printed: Print, pages: Pages, read_codes: Read
-) -> None:
+def test_a_stained_label_is_mostly_read(make_labels: Make, printed: Print, pages: Pages, read_codes: Read) -> None:
     """A 2 mm stain anywhere on the code; finder patterns are what no level protects."""
     random, read = Random(2), 0
     labels = make_labels(40)
