@@ -131,7 +131,7 @@ def _flags_and_endings(town: Town, units: dict[str, str]) -> None:
     town.ok(town.act(town.kpu1, "unit.destroy", told, [burnt], kpu2="second", **witnesses))
     town.ok(town.act(town.kpu1, "sighting", {}, [burnt], capacity="witness"))
     town.ok(town.act(town.kpu1, "sighting", {"source": "typed"}, town.fresh_ids(1), capacity="witness"))
-    voided = town.box()
+    voided = units["voided"] = town.box()
     town.ok(town.act(town.kpu1, "unit.void", {"decision": "SK 5", "reason": "LOST"}, [voided], kpu2="second"))
 
 

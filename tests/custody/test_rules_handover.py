@@ -733,3 +733,25 @@ def test_a_lot_that_was_voided_while_cancelled_is_not_taken(town):
         late, ("LINE_CONFLICT", gone, release.hash, s.PPK), ("HANDOVER_CONTRADICTED", fine, release.hash, s.PPK)
     )
     assert (town.unit(gone)["lifecycle"], town.unit(fine)["place"]) == ("voided", s.PPK)
+
+
+def test_a_reprinted_box_is_packed_and_unpacked_under_its_new_label(town):
+    lot, label, load = town.lot(), town.blanks.pop(), town.load()
+    town.accepted(town.commission({"act": "reprint", "unit": label, "of": lot}))
+    town.accepted(town.pack(load, label))
+    assert town.unit(lot)["parent"] == load
+    town.accepted(town.unpack(load, label))
+    assert town.unit(lot)["parent"] is None
+
+
+def test_a_reprinted_lot_moves_its_quantity_under_its_new_label(town):
+    lot, label, target = town.lot(), town.blanks.pop(), town.lot(0, source="empty")
+    town.accepted(town.commission({"act": "reprint", "unit": label, "of": lot}))
+    town.accepted(town.move(label, target, 30))
+    assert [town.unit(u)["quantity"] for u in (lot, target)] == [70, 30]
+
+
+def test_two_labels_of_one_lot_are_not_two_lots(town):
+    lot, label = town.lot(), town.blanks.pop()
+    town.accepted(town.commission({"act": "reprint", "unit": label, "of": lot}))
+    town.refused(town.move(label, lot, 30), "label_retired", ("RETIRED_LABEL", lot, None, s.WAREHOUSE))

@@ -301,3 +301,21 @@ def test_an_inspection_may_leave_out_points(town):
     one, two = number(town, "A"), number(town, "B")
     town.ok(town.seal(box, one, two))
     town.accepted(inspect(town, box, {"point": 2, "number": two, "finding": "intact"}))
+
+
+def test_several_boxes_are_sealed_and_unsealed_in_one_event(town):
+    boxes, stem = [town.box(), town.box()], number(town)
+    lines = [{"unit": box, "point": 1, "number": f"{stem}-{n}"} for n, box in enumerate(boxes)]
+    town.accepted(town.act(town.kpu1, "seal.apply", {"seals": lines}, boxes, kpu2="second"))
+    assert [town.unit(box)["seals"] for box in boxes] == [{"1": f"{stem}-0"}, {"1": f"{stem}-1"}]
+    town.accepted(town.act(town.kpu1, "seal.remove", {"seals": lines, "reason": "X"}, boxes, kpu2="second"))
+    assert [town.unit(box)["seals"] for box in boxes] == [{}, {}]
+
+
+def test_a_reprinted_box_is_sealed_and_opened_under_its_new_label(town):
+    box, label, one = town.box(), town.blanks.pop(), number(town)
+    town.ok(town.commission({"act": "reprint", "unit": label, "of": box}))
+    town.accepted(town.seal(label, one))
+    assert town.unit(box)["seals"] == {"1": one}
+    town.accepted(open_at_the_warehouse(town, label, {"point": 1, "number": one, "finding": "intact"}))
+    assert town.unit(box)["seals"] == {}

@@ -27,6 +27,7 @@ CHECKS = (
 )  # fmt: skip
 NOBODY = ""
 REQUEST_SECONDS = 30.0
+NOT_HTTP = b"Invalid HTTP request received."
 TOKEN = "POST /oauth/token"
 _WITH_BODY = ("known", "raw", "nearly", "raw", "known", "right", "raw")
 _WITHOUT_BODY = ("nearly", "known", "nearly", "raw", "nearly")
@@ -207,7 +208,12 @@ class Scan:
         elif isinstance(event, events.FatalError):
             raise event.exception
         elif isinstance(event, events.ScenarioFinished):
-            for checks in event.recorder.checks.values():
+            for case_id, checks in event.recorder.checks.items():
+                answer = (
+                    event.recorder.interactions[case_id].response if case_id in event.recorder.interactions else None
+                )
+                if answer is not None and answer.content == NOT_HTTP:
+                    continue  # no request at all by RFC 9112: the server's own answer, before any application
                 for check in checks:
                     if check.status is Status.FAILURE and check.failure_info is not None:
                         failure = check.failure_info.failure
