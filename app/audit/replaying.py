@@ -185,7 +185,7 @@ class Replayer:
         try:
             for one in (event, target) if not self._hide_documents else ():
                 if one is not None and isinstance(one.details, LabelsIssue):
-                    self.facts.documents[one.details.ids_hash] = self._bytes_of(one.details.ids_hash)
+                    self._lay_out_ids(one.details.ids_hash, accepted=recorded.verdict.result == "accepted")
                 elif one is not None and isinstance(one.details, PolicyPublish | PlanPublish):
                     self._needed.add(one.details.document)
             return self._walk.take(event, recorded.value, recorded.received_ms)
@@ -202,6 +202,11 @@ class Replayer:
         finally:
             self.facts.documents.clear()
             self._hide_documents = False
+
+    def _lay_out_ids(self, content_hash: str, *, accepted: bool) -> None:
+        """Lay a list of ids before the rules; one that was refused for another reason may never have come."""
+        if accepted or self._read_document(content_hash) is not None:
+            self.facts.documents[content_hash] = self._bytes_of(content_hash)
 
     def _remember(self, recorded: Recorded, step: Step) -> None:
         self.tree.append(b64url_decode(recorded.hash))

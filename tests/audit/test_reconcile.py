@@ -49,7 +49,7 @@ def tell(town: Town) -> None:
         told = {"minutes": "BA 1", "method": "BURNED", "lines": [
             {"unit": damaged, "quantity": 8, "reason": "DAMAGED"}, {"unit": excess, "quantity": 4, "reason": "EXCESS"},
         ]}  # fmt: skip
-        town.ok(town.act(town.kpu1, "unit.destroy", told, [damaged, excess], place=s.BURN, kpu2="second", **WITNESSES))
+        town.ok(town.act(town.kpu1, "unit.destroy", told, [damaged, excess], kpu2="second", **WITNESSES))
         remember(town)
 
 

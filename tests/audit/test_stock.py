@@ -63,7 +63,7 @@ def test_overdue_and_missing_goods_are_uncertain_and_destroyed_ones_gone(town: T
     town.recorder.sweep(town.now_ms)
     told = {"minutes": "BA 1", "method": "BURNED", "lines": [{"unit": burnt, "quantity": 7, "reason": "DAMAGED"}]}
     witnesses = {"pol": "witness", "bws": "witness", "tni": "witness", "gov": "witness"}
-    town.ok(town.act(town.kpu1, "unit.destroy", told, [burnt], place=s.BURN, kpu2="second", **witnesses))
+    town.ok(town.act(town.kpu1, "unit.destroy", told, [burnt], kpu2="second", **witnesses))
     box = (s.KPU, "BOX_TPS", "PILGUB", "good")
     assert lines(town, s.WAREHOUSE) == [("uncertain", *box, 2, 2)]
     assert lines(town, s.PPK) == [("coming", *box, 1, 1), ("held", *box, 1, 1)]

@@ -214,7 +214,6 @@ def _read_everything(live: Live, units: set[str]) -> None:
     assert live.http.get("/readyz").status_code == 200
 
 
-@pytest.mark.xfail(strict=True, reason="app/audit/replaying.py asks for the ids before the rules do; reported")
 def test_a_block_of_labels_that_is_refused_for_another_reason_needs_no_list(live: Live) -> None:
     """Whoever is enrolled can send this; the audit must not hold the service to a list that no rule ever looked at."""
     phone = live.house.enrol("OFF-1", small.KPU, "LOGISTIK", "64.74.01")
