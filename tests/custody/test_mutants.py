@@ -12,7 +12,10 @@ import ast
 import importlib
 import inspect
 import itertools
+import json
+import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +32,7 @@ HERE = Path(__file__).parent
 RULES = Path(rules_package.__file__).parent
 ACTS = ("refuse", "wait", "report", "put", "link", "tally", "advance")
 SLOWEST = 60  # tests tried for one site at most
+MAP_SECONDS = 60  # how long to wait for a scenario that another worker took
 
 UNREACHABLE: dict[str, str] = {}  # sites that no event can reach, with the reason
 EQUIVALENT = {  # sites whose loss nobody could see, with the reason
@@ -191,24 +195,50 @@ class Bench:
                 town.leave()
         return True
 
-    def map(self) -> None:
-        """Run everything once and write down which sites each scenario reaches."""
-        for scenario in scenarios():
-            seen: set[Site] = set()
-            with watching(lambda site, seen=seen: bool(seen.add(site))):  # type: ignore[misc]
-                green = self.run(scenario)
-            if not green:  # its own test says so
-                continue
-            self.width[scenario.name] = len(seen)
-            for site in seen:
-                self.reached.setdefault(site.name, []).append(scenario)
+    def map(self, shared: Path) -> None:
+        """Run everything once and write down which sites each scenario reaches.
+
+        Workers of one run share the work: each takes scenarios that nobody has taken (a file of its own name,
+        made exclusively) and reads what the others found.
+        """
+        everything = scenarios()
+        for n, scenario in enumerate(everything):
+            with suppress(FileExistsError):
+                (shared / f"{n}.taken").touch(exist_ok=False)
+                self._look(scenario, shared / f"{n}.json")
+        for n, scenario in enumerate(everything):
+            names = self._found(scenario, shared / f"{n}.json")
+            self.width[scenario.name] = len(names)
+            for name in names:
+                self.reached.setdefault(name, []).append(scenario)
+
+    def _look(self, scenario: Scenario, file: Path) -> list[str]:
+        seen: set[str] = set()
+        with watching(lambda site: bool(seen.add(site.name))):  # type: ignore[func-returns-value]
+            green = self.run(scenario)
+        found = sorted(seen) if green else []  # a red one proves nothing; its own test says so
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(found))
+        part.rename(file)
+        return found
+
+    def _found(self, scenario: Scenario, file: Path) -> list[str]:
+        for _ in range(MAP_SECONDS * 10):
+            if file.exists():
+                return list(json.loads(file.read_text()))
+            time.sleep(0.1)
+        return self._look(scenario, file)  # whoever took it is gone
 
 
 @pytest.fixture(scope="session")
 def bench(sqlite_town_mould, tmp_path_factory):
-    """The bench with its map, made once per worker."""
+    """The bench with its map, made once per run."""
     made = Bench(sqlite_town_mould, tmp_path_factory.mktemp("mutants"))
-    made.map()
+    base = tmp_path_factory.getbasetemp()
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    shared = base.parent / f"mutants-{run}" if run else base / "mutants-map"
+    shared.mkdir(exist_ok=True)
+    made.map(shared)
     return made
 
 
