@@ -180,12 +180,13 @@ class Replayer:
         event = recorded.event
         target = self._walk.bodies.get(event.details.event) if event.type.name == "verdict" else None
         code = event.details.code if event.type.name == "verdict" else recorded.verdict.code
+        told = event.details.result if event.type.name == "verdict" else recorded.verdict.result
         self._hide_documents = code in NOT_THERE_YET
         self._needed = self._in_force()
         try:
             for one in (event, target) if not self._hide_documents else ():
                 if one is not None and isinstance(one.details, LabelsIssue):
-                    self._lay_out_ids(one.details.ids_hash, accepted=recorded.verdict.result == "accepted")
+                    self._lay_out_ids(one.details.ids_hash, accepted=told == "accepted")
                 elif one is not None and isinstance(one.details, PolicyPublish | PlanPublish):
                     self._needed.add(one.details.document)
             return self._walk.take(event, recorded.value, recorded.received_ms)

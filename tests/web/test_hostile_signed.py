@@ -221,3 +221,38 @@ def test_a_block_of_labels_that_is_refused_for_another_reason_needs_no_list(live
     answer = live.send(signed)
     assert (answer.status_code, answer.json()["code"]) == (403, "jurisdiction")
     sound(live)
+
+
+def _waiting_block(live: Live, way: str) -> None:
+    """Send a block of labels without its list that waits first, and let its wait end in some way."""
+    phone = live.house.enrol("OFF-1", small.KPU, "LOGISTIK", small.CITY)
+    told, at = {"count": 1, "ids_hash": "A" * 43}, live.house.tick
+    first, second = live.house.founders
+    if way == "decision":
+        gone = {"kid": phone.kid, "reason": "stolen"}
+        live.ok(first.sign("key.revoke", gone, at_ms=at(), capacity="approver", with_={second: "approver"}))
+        held = phone.sign("labels.issue", told, at_ms=at())
+        assert live.send(held).json()["code"] == "key_revoked"
+        supervisor = live.house.enrol("BWS-1", small.BWS, "PENGAWAS", small.CITY)
+        other = live.house.enrol("POL-1", small.POL, "POLRI", small.CITY)
+        told = {"event": held.hash, "result": "refuse", "reason": "CHECKED"}
+        live.ok(
+            supervisor.sign(
+                "decision", told, at_ms=at(), capacity="approver", after=[held.hash], with_={other: "approver"}
+            )
+        )
+        return
+    unknown = b64url_encode(os.urandom(32))
+    early = phone.sign("sighting", {"source": "camera"}, at_ms=at(), capacity="witness")
+    after = unknown if way == "overdue" else early.hash
+    place = "64" if way == "jurisdiction" else small.WAREHOUSE
+    pending = phone.sign("labels.issue", told, at_ms=at(), after=[after], place=place)
+    assert live.send(pending).status_code in {202, 403}
+    at(80 * 60 if way == "overdue" else 1)
+    assert live.send(early).status_code == 201
+
+
+@pytest.mark.parametrize("way", ["overdue", "decision", "came", "jurisdiction"])
+def test_a_block_of_labels_that_waited_in_vain_needs_no_list(live: Live, way: str) -> None:
+    _waiting_block(live, way)
+    sound(live)
