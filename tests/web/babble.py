@@ -107,7 +107,7 @@ class Babbler:
     def _details(self, type_: str) -> dict[str, Any]:
         schema = TYPES[type_].details.model_json_schema()
         details: dict[str, Any] = self._value(schema, schema.get("$defs", {}), "")
-        if type_ == "labels.issue":
+        if type_ == "labels.issue" and self.rng.random() < 0.5:
             details["ids_hash"] = self.ids_hash
         if type_ == "custody.accept" and self.rng.random() < 0.5:
             some = self._some_units()
