@@ -19,7 +19,6 @@ import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 import structlog
@@ -35,7 +34,7 @@ from app.custody.private import PrivateContent
 from app.custody.receipts import Receipt
 from app.custody.serverkeys import ServerKeys
 from app.custody.state import Discrepancy, EventRef, Facts, Handover, Meta, Tally, Waiting
-from app.custody.walk import Step, Walk
+from app.custody.walk import ParseDocument, Seen, Step, Walk
 from app.db import Database, Session, WriteSession
 from app.errors import BusyError, MalformedError, ServiceError, TamperError, UnprovenError
 from app.ids import new_event_id
@@ -183,7 +182,7 @@ class Recorder:
     def _payloads(self, session: Session, indexes: list[int]) -> dict[int, bytes]:
         return {index: payload_of(leaf) for index, leaf in self.reader.leaves_at(session, indexes).items()}
 
-    def _seen(self, session: Session, head: Head, events: Iterable[Event]) -> Any:
+    def _seen(self, session: Session, head: Head, events: Iterable[Event]) -> Seen:
         sizes = {event.body.checkpoint.size for event in events} | {head.size}
         roots = self.reader.roots_at(session, sorted(sizes), head.size)
         times = _store.times(session, self.ledger_id, [size - 1 for size in roots if size])
@@ -194,9 +193,11 @@ class Recorder:
 
         return seen
 
-    def _documents(self, session: Session) -> Any:
+    def _documents(self, session: Session) -> ParseDocument:
+        """Return how the walk reads a published document; what was parsed once stays, since its name is its content."""
+
         def parse(content_hash: str) -> Policy | Plan | None:
-            if content_hash in self._parsed:  # content-addressed: it cannot change
+            if content_hash in self._parsed:
                 return self._parsed[content_hash]
             data = unit_records.read_document(session, self.ledger_id, content_hash)
             try:
@@ -209,14 +210,7 @@ class Recorder:
                 self._parsed.pop(next(iter(self._parsed)))
             return found
 
-        cache: dict[str, Policy | Plan | None] = {}
-
-        def cached(content_hash: str) -> Policy | Plan | None:
-            if cache.get(content_hash) is None:
-                cache[content_hash] = parse(content_hash)
-            return cache[content_hash]
-
-        return cached
+        return parse
 
     def _take(self, walk: Walk, group: Group, position: int, item: ProvenEvent) -> None:
         """Take one event, or note why it is not taken; it never takes its group along."""

@@ -9,6 +9,7 @@ offset inside the document and UTC milliseconds in answers.
 """
 
 from collections.abc import Iterator
+from datetime import date
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -339,9 +340,18 @@ def _check_policy(policy: Policy) -> None:
     _check_unique("agency", [a.id for a in policy.agencies])
     _check_unique("role", [r.role for r in policy.roles])
     _check_unique("election", [e.id for e in policy.elections])
+    for election in policy.elections:
+        _check_date(election)
     depth_of: dict[str, int] = {}
     for place in policy.places:
         _depth(policy, place, depth_of)
+
+
+def _check_date(election: Election) -> None:
+    try:
+        date.fromisoformat(election.date)
+    except ValueError:
+        raise _inconsistent(f"The election {election.id} is on a day that no calendar has.") from None
 
 
 def _depth(policy: Policy, place: Place, known: dict[str, int]) -> int:

@@ -90,10 +90,13 @@ def test_a_check_that_finds_something_reports_it_and_makes_nothing_usable(town):
     assert town.unit(lot)["lifecycle"] == "registered"
 
 
-def test_a_finding_may_name_its_reason(town):
+@pytest.mark.parametrize("reason", ["DAMP", "SPLIT_VIEW"])
+def test_the_reason_of_a_finding_is_a_fact_and_never_the_rule(town, reason):
     lot = town.lot()
-    signed = inspect(town, [lot], {"what": "CONDITION", "conform": False, "reason": "DAMP"})
-    town.accepted(signed, ("DAMP", lot, None, s.WAREHOUSE))
+    signed = inspect(town, [lot], {"what": "CONDITION", "conform": False, "reason": reason})
+    town.accepted(signed, ("NOT_CONFORM_CONDITION", lot, None, s.WAREHOUSE))
+    told = town.query(f"SELECT facts FROM discrepancy WHERE unit = '{lot}'")
+    assert told == [(f'{{"reason":"{reason}","what":"CONDITION"}}',)]
 
 
 def test_a_finding_about_a_place_names_no_unit(town):

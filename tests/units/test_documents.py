@@ -100,3 +100,10 @@ def test_a_district_is_by_station_and_contest():
     assert plan.district_of(s.TPS3, "PILWALI") == "DAPIL-2"
     assert plan.district_of(s.TPS3, "PILPRES") is None
     assert plan.district_of("ATLANTIS", "PILWALI") is None
+
+
+@pytest.mark.parametrize("day", ["2024-02-30", "2024-13-01", "2023-02-29"])
+def test_an_election_is_on_a_day_that_exists(day):
+    document = s.policy()
+    document["elections"][0]["date"] = day
+    assert code_of(document) == "document_inconsistent"

@@ -84,7 +84,8 @@ def test_a_term_signal_answers_what_is_under_way(served):
     threads = [threading.Thread(target=send, args=(n,)) for n in range(1, 5)]
     for thread in threads:
         thread.start()
-    time.sleep(1.5)
+    while len(answered) <= 10 and any(thread.is_alive() for thread in threads):
+        time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     assert process.wait(25) in {0, -signal.SIGTERM}
     stop.set()

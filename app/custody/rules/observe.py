@@ -7,6 +7,7 @@ never tracked (design section 4, domain reference sections 9 and 12.1).
 from collections.abc import Iterator
 from dataclasses import replace
 
+from app.custody.details import InspectedThing
 from app.custody.rules.case import Case
 from app.custody.rules.seals import judge_findings
 from app.custody.rules.windows import note_wrong_destination
@@ -63,13 +64,18 @@ def inspection(case: Case) -> None:
     failed = [thing for thing in case.details.things if not thing.conform]
     for unit in list(_seen(case)):
         for thing in failed:
-            case.report(thing.reason or f"NOT_CONFORM_{thing.what}", "sedang", unit=unit.unit, what=thing.what)
+            _note_failed(case, thing, unit.unit)
         mine = case.author_agency == case.outermost(unit).agency
         if mine and not failed and next_state("inspection:conform", unit.lifecycle) is not None:
             case.advance("inspection:conform", case.get(Unit, unit.unit))
     if failed and not case.body.units:
         for thing in failed:
-            case.report(thing.reason or f"NOT_CONFORM_{thing.what}", "sedang", what=thing.what)
+            _note_failed(case, thing, None)
+
+
+def _note_failed(case: Case, thing: InspectedThing, unit: str | None) -> None:
+    """Report what does not conform; the inspector's reason is a fact and never names the rule."""
+    case.report(f"NOT_CONFORM_{thing.what}", "sedang", unit=unit, what=thing.what, reason=thing.reason)
 
 
 def count(case: Case) -> None:
