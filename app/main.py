@@ -111,6 +111,11 @@ def _checked(meta: Meta | None, keys: ServerKeys, settings: Settings) -> Meta:
     return meta
 
 
+def _for_people() -> structlog.typing.Processor:
+    """Coloured lines on a terminal; a traceback without local variables, which may hold keys and tokens."""
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+
+
 def configure_logging(settings: Settings) -> None:
     """Write logs as one JSON object a line, or for people; never bodies, tokens or what people typed."""
     shared: list[structlog.typing.Processor] = [
@@ -120,9 +125,7 @@ def configure_logging(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     as_json = settings.log_format == "json"
-    last: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
+    last: structlog.typing.Processor = structlog.processors.JSONRenderer() if as_json else _for_people()
     tail = [structlog.processors.format_exc_info, last] if as_json else [last]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tail]

@@ -44,7 +44,7 @@ def policy(**changes: Any) -> dict[str, Any]:
         }],
         "items": [
             {"code": "BALLOT", "name_id": "surat suara", "name_en": "ballot paper", "item_class": "V", "unit_of_measure": "lembar",
-             "kind": "lot", "sensitivity": "accountable", "inspect_first": True},
+             "kind": "lot", "sensitivity": "accountable", "inspect_first": True, "per_contest": True},
             {"code": "BOX_TPS", "name_id": "kotak suara", "name_en": "ballot box", "item_class": "V", "unit_of_measure": "buah",
              "kind": "serialised", "sensitivity": "controlled", "seal_required": True},
             {"code": "LOAD", "name_id": "muatan", "name_en": "load", "item_class": "-", "unit_of_measure": "muatan",

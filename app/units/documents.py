@@ -81,7 +81,10 @@ class Election(Strict):
 
 
 class Item(Strict):
-    """One line of the catalogue: what it is called, how it is counted and how sensitive it is."""
+    """One line of the catalogue: what it is called, how it is counted and how sensitive it is.
+
+    `per_contest` goods, such as ballots, belong to one contest each and are never bound without it.
+    """
 
     code: Code
     name_id: Name
@@ -92,6 +95,7 @@ class Item(Strict):
     sensitivity: Sensitivity
     seal_required: bool = False
     inspect_first: bool = False
+    per_contest: bool = False
 
 
 class Agency(Strict):

@@ -177,6 +177,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "target": (422, "Not a target of that"),
     "units_mismatch": (422, "Units and details differ"),
     "unknown_agency": (422, "Unknown agency"),
+    "contest_missing": (422, "Contest missing"),
     "unknown_contest": (422, "Unknown contest"),
     "unknown_election": (422, "Unknown election"),
     "unknown_event": (422, "Unknown event"),

@@ -53,13 +53,20 @@ def test_a_destination_is_a_polling_station(town, place):
 
 
 def test_an_item_is_corrected_with_its_sensitivity_and_its_balance(town):
-    unit, target = commissioned(town, item="BOOTH", contest=None, district=None)
+    unit, target = commissioned(town, item="BOOTH", district=None)
     receipt = town.accepted(correct(town, target, unit, "item", "BALLOT"))
     now = town.unit(unit)
     assert (now["item"], now["sensitivity"], now["effective"]) == ("BALLOT", "accountable", "accountable")
     assert town.query(f"SELECT item, quantity FROM tally WHERE leaf_index = {receipt.index} ORDER BY item") == [
         ("BALLOT", 50), ("BOOTH", -50),
     ]  # fmt: skip
+
+
+def test_what_becomes_a_ballot_is_given_its_contest_first(town):
+    unit, target = commissioned(town, item="BOOTH", contest=None, district=None)
+    town.refused(correct(town, target, unit, "item", "BALLOT"), "contest_missing")
+    town.accepted(correct(town, target, unit, "contest", "PILWALI"))
+    town.accepted(correct(town, target, unit, "item", "BALLOT"))
 
 
 def test_a_lot_does_not_become_one_thing(town):

@@ -158,6 +158,10 @@ def test_an_empty_lot_counts_zero(town):
     town.refused(town.commission(ballots(town, source="empty", quantity=1)), "quantity")
 
 
+def test_ballots_are_never_bound_without_their_contest(town):
+    town.refused(town.commission(ballots(town, contest=None)), "contest_missing")
+
+
 def test_a_contest_is_of_the_election(town):
     town.refused(town.commission(ballots(town, contest="PILPRES")), "unknown_contest")
 

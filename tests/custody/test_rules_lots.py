@@ -98,8 +98,7 @@ def test_different_contests_do_not_mix(town):
 
 
 def test_different_items_do_not_mix(town):
-    booths = town.lot(5, item="BOOTH", contest=None, district=None)
-    town.refused(town.move(town.lot(contest=None, district=None), booths, 1), "different_goods")
+    town.refused(town.move(town.lot(), town.lot(5, item="BOOTH"), 1), "different_goods")
 
 
 def test_different_districts_do_not_mix(town):

@@ -68,7 +68,9 @@ def _item(code: str, indonesian: str, english: str, class_: str, unit: str, sens
 def items() -> list[Json]:
     """Return the catalogue: what travels in this story, of the classes that the regulation fixes."""
     return [
-        _item(BALLOT, "surat suara", "ballot paper", "V", "lembar", "accountable", inspect_first=True),
+        _item(
+            BALLOT, "surat suara", "ballot paper", "V", "lembar", "accountable", inspect_first=True, per_contest=True
+        ),
         _item(BOX, "kotak suara", "ballot box", "V", "buah", "controlled", seal_required=True),
         _item(BOOTH, "bilik suara", "booth", "V", "buah", "general"),
         _item(INK, "tinta", "ink", "V", "botol", "controlled"),

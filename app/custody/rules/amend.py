@@ -49,6 +49,10 @@ def correct(case: Case) -> None:
     if told.field == "item":
         corrected = replace(corrected, sensitivity=case.item(told.value).sensitivity)
         corrected = replace(corrected, effective=effective_sensitivity(corrected))
+        if case.item(told.value).per_contest and corrected.contest is None:
+            case.refuse(
+                "contest_missing", "Goods of that kind belong to one contest; correct it first.", unit=unit.unit
+            )
     if corrected.destination is not None:
         check_district(case, unit.unit, corrected.contest, corrected.district, corrected.destination)
     if told.field in {"contest", "item"} and unit.quantity:

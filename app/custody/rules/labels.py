@@ -100,6 +100,8 @@ def _check_goods(case: Case, line: BindLine, item: Item) -> None:
     if line.quantity != wanted or (item.kind == "serialised" and line.quantity != 1):
         case.refuse("quantity", "A serialised thing counts one, an empty lot zero.", unit=line.unit)
     election = case.policy.election_by_id[case.body.election]
+    if item.per_contest and line.contest is None:
+        case.refuse("contest_missing", "Goods of this kind belong to one contest; name it.", unit=line.unit)
     if line.contest is not None and line.contest not in {contest.id for contest in election.contests}:
         case.refuse("unknown_contest", "The election has no such contest.", contest=line.contest)
     if line.destination is None:
