@@ -35,7 +35,8 @@ _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL
 _TO_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 # In compact JSON a number follows one of these; what looks like one inside a string only goes the long way.
-_DOUBTFUL_NUMBER: Final = re.compile(rb'(?:":|[\[,])-?(?:[0-9]{16}|[0-9]+[.eE])')
+# (It begins with a plain set of characters, which the matcher finds at more than twice the speed of a choice.)
+_DOUBTFUL_NUMBER: Final = re.compile(rb'[:\[,](?:(?<=":)|(?<=[\[,]))-?(?:[0-9]{16}|[0-9]+[.eE])')
 # U+0000, lone surrogates and the 66 noncharacters (RFC 7493 section 2.1; U+0000 by our own rule).
 _FORBIDDEN_TEXT: Final = re.compile(
     "[\x00\ud800-\udfff\ufdd0-\ufdef"

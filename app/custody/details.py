@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.units.documents import AgencyKind, Capacity, Code, Hash, Moment, Name, Quantity, Strict
+from app.strict import Strict
+from app.units.documents import AgencyKind, Capacity, Code, Hash, Moment, Name, Quantity
 
 UnitId = Annotated[str, Field(min_length=17, max_length=17, pattern=r"^[0-9A-HJKMNP-TV-Z]{17}$")]
 SealNumber = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Z0-9][A-Z0-9./-]*$")]

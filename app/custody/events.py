@@ -8,14 +8,15 @@ the state table. Source: design section 5.
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, create_model
 
-from app.canon import b64url_encode, parse_json, sha256
+from app.canon import JsonValue, b64url_encode, parse_json, sha256
 from app.clock import parse_rfc3339
 from app.custody import details as d
 from app.errors import MalformedError
 from app.ids import is_unit_id, parse_unit_id, parse_uuid7
-from app.units.documents import Capacity, Code, Hash, Moment, Strict
+from app.strict import Strict, malformed, read_strict
+from app.units.documents import Capacity, Code, Hash, Moment
 
 MAX_PAYLOAD_BYTES = 16 * 1024
 MAX_PAYLOAD_DEPTH = 16
@@ -78,7 +79,7 @@ class Seen(Strict):
 
 
 class Envelope(Strict):
-    """The members that every payload has, in design section 5's words."""
+    """The members that every payload has, in design section 5's words; each type says what its `details` are."""
 
     v: Literal[1]
     event_id: Annotated[str, Field(min_length=36, max_length=36)]
@@ -93,14 +94,25 @@ class Envelope(Strict):
     at: Moment
     checkpoint: Seen
     device: Device
-    details: dict[str, Any]
+    details: Any
     private: Annotated[dict[Code, Hash], Field(max_length=16)] = Field(default_factory=dict)
 
 
-_ENVELOPE = TypeAdapter(Envelope)
-_DETAILS = {name: TypeAdapter(event_type.details) for name, event_type in TYPES.items()}
+class _AnyDetails(Envelope):
+    details: dict[str, Any]
 
-_MAY_HOLD_ARRAYS = frozenset({"units", "after", "details"})
+
+_ANY_DETAILS = TypeAdapter(_AnyDetails)
+
+
+def _payload_of(event_type: EventType) -> TypeAdapter[Envelope]:
+    """Return the model of a whole payload of one type: the envelope, with details of that type."""
+    details: Any = (event_type.details, ...)
+    return TypeAdapter(create_model(f"Payload[{event_type.name}]", __base__=Envelope, details=details))
+
+
+_PAYLOADS = {name: _payload_of(event_type) for name, event_type in TYPES.items()}
+
 ZERO_HASH = b64url_encode(bytes(32))
 
 
@@ -138,45 +150,26 @@ def parse_event(payload: bytes) -> Event:
         TooLargeError: More than 16 KiB.
     """
     value = parse_json(payload, max_bytes=MAX_PAYLOAD_BYTES, max_depth=MAX_PAYLOAD_DEPTH)
-    body = _validated(_ENVELOPE, _members(value), "event_shape")
-    event_type = TYPES.get(body.type)
-    if event_type is None:
-        raise MalformedError("This service does not know that type of event.", code="unknown_type")
+    body = _read(value, payload)
     parse_uuid7(body.event_id)
     _check_units(body.units)
     if body.author not in body.signers:
         raise MalformedError("The author must be one of the signers.", code="signature_set")
-    details = _validated(_DETAILS[body.type], body.details, "details_shape")
-    return Event(b64url_encode(sha256(payload)), event_type, body, details, parse_rfc3339(body.at))
+    return Event(b64url_encode(sha256(payload)), TYPES[body.type], body, body.details, parse_rfc3339(body.at))
 
 
-def _members(value: object) -> object:
-    """Turn the arrays of a payload into tuples where the envelope may have any; elsewhere they are wrong anyway."""
-    if not isinstance(value, dict):
-        return value
-    return {n: _tuples(v) if n in _MAY_HOLD_ARRAYS else v for n, v in value.items()}
-
-
-def _tuples(value: object) -> object:
-    """Turn JSON arrays into tuples, which strict models ask for."""
-    if isinstance(value, list):
-        return tuple(_tuples(item) for item in value)
-    if isinstance(value, dict):
-        return {name: _tuples(item) for name, item in value.items()}
-    return value
-
-
-def _validated(adapter: TypeAdapter[Any], value: object, code: str) -> Any:
+def _read(value: JsonValue, payload: bytes) -> Envelope:
+    """Read the whole payload by the model of the type that it names, in one go; say then what is wrong, if anything."""
+    named = value.get("type") if isinstance(value, dict) else None
+    model = _PAYLOADS.get(named) if isinstance(named, str) else None
     try:
-        return adapter.validate_python(value)
+        if model is not None:
+            return model.validate_json(payload)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])[:120]
-        if first["loc"] and "unit" in str(first["loc"][-1]):
-            code = "unit_id"
-        raise MalformedError(
-            f"The event is wrong at {where or 'its top'}: {first['type']}.", code=code, at=where
-        ) from None
+        read_strict(_ANY_DETAILS, payload, "event_shape")
+        raise malformed(error, "details_shape") from None
+    read_strict(_ANY_DETAILS, payload, "event_shape")
+    raise MalformedError("This service does not know that type of event.", code="unknown_type")
 
 
 def _check_units(units: tuple[str, ...]) -> None:

@@ -20,8 +20,8 @@ from app.ids import is_unit_id
 from app.keys import records as key_records
 from app.keys.state import Device, Key
 from app.keys.verify import PublicKey
+from app.strict import Strict
 from app.units import records as unit_records
-from app.units.documents import Strict
 from app.units.state import Alias, Containment, Label, Seal, Unit
 
 Wanted = dict[type, list[str]]

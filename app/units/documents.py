@@ -13,11 +13,12 @@ from datetime import date
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, TypeAdapter
 
 from app.canon import b64url_encode, parse_json, sha256
 from app.clock import parse_rfc3339
 from app.errors import MalformedError
+from app.strict import Strict, read_strict
 
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 MAX_DOCUMENT_DEPTH = 12
@@ -52,12 +53,6 @@ Zone = Literal["Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura", "UTC"]
 
 SENSITIVITY_RANK: dict[str, int] = {"general": 0, "controlled": 1, "accountable": 2}
 STATION_KINDS = frozenset({"TPS", "TPS_LOKSUS"})
-
-
-class Strict(BaseModel):
-    """Base of every document and payload model: no unknown members, no coercion, immutable."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Contest(Strict):
@@ -305,6 +300,9 @@ def document_hash(data: bytes) -> str:
     return b64url_encode(sha256(data))
 
 
+_MODELS: dict[str, TypeAdapter[Policy | Plan]] = {"policy": TypeAdapter(Policy), "plan": TypeAdapter(Plan)}
+
+
 def parse_document(data: bytes) -> Policy | Plan:
     """Read a policy or a plan strictly and check that it agrees with itself.
 
@@ -315,16 +313,10 @@ def parse_document(data: bytes) -> Policy | Plan:
     """
     value = parse_json(data, max_bytes=MAX_DOCUMENT_BYTES, max_depth=MAX_DOCUMENT_DEPTH)
     kind = value.get("kind") if isinstance(value, dict) else None
-    models: dict[object, type[Policy | Plan]] = {"policy": Policy, "plan": Plan}
-    model = models.get(kind) if isinstance(kind, str) else None
+    model = _MODELS.get(kind) if isinstance(kind, str) else None
     if model is None:
         raise MalformedError("A document is a JSON object whose `kind` is `policy` or `plan`.", code="document_shape")
-    try:
-        document: Policy | Plan = model.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise MalformedError(f"The document is wrong at {where}.", code="document_shape", at=where) from None
+    document = read_strict(model, data, "document_shape")
     _check_policy(document) if isinstance(document, Policy) else _check_plan(document)
     return document
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from app.canon import JsonValue, parse_json
 from app.errors import MalformedError
+from app.strict import read_strict
 
 M = TypeVar("M", bound=BaseModel)
 JSON = "application/json"
@@ -74,19 +75,7 @@ async def read_model(request: Request, model: type[M], max_bytes: int = MAX_BODY
     """
     data = await read_body(request)
     parse_json(data, max_bytes=max_bytes)
-    return validated(model, data)
-
-
-def validated(model: type[M], data: bytes) -> M:
-    """Read bytes, which are strict JSON already, as one of our models."""
-    try:
-        return model.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        named = first["loc"][:-1] if first["type"] == "extra_forbidden" else first["loc"]  # their word is not echoed
-        where = ".".join(str(part) for part in named)[:120]
-        detail = f"The body is wrong at {where or 'its top'}: {first['type']}."
-        raise MalformedError(detail, code="body_shape", at=where) from None
+    return read_strict(TypeAdapter(model), data, "body_shape")
 
 
 def preferences(request: Request) -> dict[str, str]:

@@ -22,7 +22,8 @@ from app.keys import enrolment as use
 from app.keys.access import Enrolment
 from app.keys.grants import Viewer
 from app.keys.people import agency_of
-from app.units.documents import Code, Moment, Name, Policy, Strict
+from app.strict import Strict
+from app.units.documents import Code, Moment, Name, Policy
 from app.web.answers import Json, read_json, read_model
 from app.web.auth import allow, public, viewer_of
 from app.web.declare import Says, Takes, declare, ref

@@ -26,8 +26,8 @@ from app.ids import is_unit_id, new_unit_id
 from app.keys.grants import Viewer
 from app.labels.formats import A4_3X8_70X37, FORMATS, SheetFormat
 from app.labels.sheet import pdf_sheet
+from app.strict import Strict
 from app.units import records as unit_records
-from app.units.documents import Strict
 from app.units.state import Label
 from app.web.answers import Json, read_json, read_model
 from app.web.auth import allow, viewer_of

@@ -9,7 +9,7 @@ import app.custody.rules as rules_package
 from app.custody.events import TYPES
 from app.custody.rules.judge import RULES
 from app.custody.statetable import LIFECYCLES, NEW, TABLE, as_markdown, next_state
-from app.units.documents import Strict
+from app.strict import Strict
 
 DOC = Path(__file__).resolve().parents[2] / "docs" / "state-table.md"
 ACTS = {act for act, _ in TABLE}

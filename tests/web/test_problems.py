@@ -60,8 +60,8 @@ def codes():
                         here |= given(function, keyword.value)
                 if name == "Judgement" and len(node.args) == 2:
                     here |= texts(node.args[1])
-                if name == "_validated" and len(node.args) == 3:
-                    here |= texts(node.args[2])
+                if name in {"read_strict", "malformed"}:
+                    here |= texts(node.args[-1])
                 for code in here:
                     found.setdefault(code, path)
     return {code: path for code, path in found.items() if is_code(code)}
