@@ -6,6 +6,7 @@ settings.
 """
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -52,6 +53,8 @@ class Settings(BaseSettings):
     """Events that may wait for the writer before the door answers 503 with Retry-After."""
     group_events: int = Field(default=512, ge=1)
     """Most events that share one commit."""
+    writer: Literal["process", "thread"] = "process"
+    """Where the ledger is written: in a process of its own, or in a thread of the one that answers (half as fast)."""
     writer_wait_seconds: int = Field(default=30, ge=1)
     """Longest wait of a request for its commit before 503; the event may still be recorded: send it again."""
     access_token_seconds: int = Field(default=3600, ge=60, le=43200)

@@ -5,26 +5,24 @@ writer, then the clock. Stop, after the server has answered its last request: th
 records what is waiting), the database.
 """
 
-import logging
-import sys
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pkgutil import resolve_name
 
-import structlog
 from fastapi import FastAPI
 
 from app.clock import Clock, SystemClock
 from app.config import Settings
-from app.custody.intake import Intake
+from app.custody.link import WriterLink
 from app.custody.lookup import meta_of
-from app.custody.record import Recorder
+from app.custody.prove import Prover
 from app.custody.serverkeys import ServerKeys
 from app.custody.state import Meta
+from app.custody.view import View
 from app.db import Database
 from app.errors import MissingError
 from app.ledger.append import read_head
-from app.ledger.highwater import HighWater
 from app.web import api
 from app.web.metrics import Metrics
 from app.web.services import Services
@@ -47,15 +45,11 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services = open_services(chosen, clock or SystemClock(), metrics)
-        worker = resolve_name(WORKER)(services)
         app.state.services = services
-        services.intake.start()
-        worker.start()
         try:
-            yield
+            async with _writing(services):
+                yield
         finally:
-            worker.stop()
-            services.intake.stop()
             services.db.close()
 
     app = FastAPI(
@@ -67,12 +61,12 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
 
 
 def open_services(settings: Settings, clock: Clock, metrics: Metrics) -> Services:
-    """Open database, keys and ledger.
+    """Open database, keys and ledger; nothing is written yet.
 
     Raises:
         MissingError: There is no ledger, or a server key is missing; `custody init` makes both.
         RuntimeError: The database may lose commits, the keys are another ledger's, or a demo ledger in production.
-        TamperError: The tree is smaller than what was signed before, or a key file may be read by others.
+        TamperError: A key file may be read by others.
     """
     db = Database(settings.url(), settings.read_url())
     try:
@@ -81,14 +75,35 @@ def open_services(settings: Settings, clock: Clock, metrics: Metrics) -> Service
         with db.read() as session:
             head = read_head(session, settings.ledger)
             meta = meta_of(session, head.ledger_id)
+            view = View.of(session, head)
         meta = _checked(meta, keys, settings)
-        recorder = Recorder(db, settings, keys, HighWater(settings.high_water_file(), head.origin))
-        intake = Intake(recorder, settings, metrics.group)
-        metrics.observe(lambda: intake.waiting, lambda: recorder.published[0], lambda: intake.healthy)
-        return Services(settings, clock, db, keys, recorder, intake, metrics, bool(meta.demo), meta.genesis)
+        prover = Prover(db, view.ledger_id, view.origin)
+        link = WriterLink(settings, view, metrics.group)
+        return Services(settings, clock, db, keys, view, prover, link, metrics, bool(meta.demo), meta.genesis)
     except BaseException:
         db.close()
         raise
+
+
+@asynccontextmanager
+async def _writing(services: Services) -> AsyncIterator[None]:
+    """Run the writer, in its own process or, when the settings say so, in threads of this one."""
+    link, worker = services.intake, None
+    if services.settings.writer == "thread":
+        worker = resolve_name(WORKER)(services.settings, services.clock, services.db, services.metrics.group)
+        services.view, services.intake = worker.recorder.view, worker.intake
+        worker.start()
+    elif isinstance(link, WriterLink):
+        await link.start()
+    intake, view = services.intake, services.view
+    services.metrics.observe(lambda: intake.waiting, lambda: view.published[0], lambda: intake.healthy)
+    try:
+        yield
+    finally:
+        if worker is not None:
+            await asyncio.to_thread(worker.stop)
+        elif isinstance(link, WriterLink):
+            await link.stop()
 
 
 def check(settings: Settings) -> None:
@@ -96,8 +111,13 @@ def check(settings: Settings) -> None:
 
     Raises:
         MissingError: As `open_services`, and so the others.
+        TamperError: The tree is smaller than what was signed before.
     """
-    open_services(settings, SystemClock(), Metrics()).db.close()
+    services = open_services(settings, SystemClock(), Metrics())
+    try:
+        resolve_name(WORKER)(settings, services.clock, services.db)
+    finally:
+        services.db.close()
 
 
 def _checked(meta: Meta | None, keys: ServerKeys, settings: Settings) -> Meta:
@@ -109,37 +129,3 @@ def _checked(meta: Meta | None, keys: ServerKeys, settings: Settings) -> Meta:
     if meta.demo and settings.production:
         raise RuntimeError("A demo ledger does not run in production.")
     return meta
-
-
-def _for_people() -> structlog.typing.Processor:
-    """Coloured lines on a terminal; a traceback without local variables, which may hold keys and tokens."""
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
-
-
-def configure_logging(settings: Settings) -> None:
-    """Write logs as one JSON object a line, or for people; never bodies, tokens or what people typed."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    as_json = settings.log_format == "json"
-    last: structlog.typing.Processor = structlog.processors.JSONRenderer() if as_json else _for_people()
-    tail = [structlog.processors.format_exc_info, last] if as_json else [last]
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tail]
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
-    logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )

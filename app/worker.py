@@ -1,91 +1,172 @@
-"""The clock's entrance: what happens because time passes, in the process that writes.
+"""The process that writes: one recorder, its group writer and the clock's rounds over one ledger.
 
-Every round: cancels that fall due, goods that are overdue, events that wait too long; expired tokens. On a demo
-ledger time is that of its newest event, never the machine's: a story that was told last month does not go on by
-itself. What the clock writes goes through the intake like everything else.
+`custody serve` starts it as `python -m app.worker FD` and speaks with it over that socket (`app.custody.wire`); a
+test may run a `Worker` within its own process instead. It ends when the other side has ended, and first records what
+it was given: nobody is told about that any more, and whoever asks again gets the same receipt. Signals that stop the
+service are for its other half, which lets this one finish.
 """
 
+import gc
+import signal
+import socket
+import sys
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from concurrent.futures import Future
+from functools import partial
+from typing import cast
 
-import structlog
-
-from app.clock import Clock
+from app.clock import Clock, SystemClock
 from app.config import Settings
 from app.custody.intake import Intake
-from app.custody.lookup import newest_ms
-from app.custody.record import Recorder
+from app.custody.lookup import meta_of
+from app.custody.record import Answer, Recorder
+from app.custody.rounds import Rounds
+from app.custody.serverkeys import ServerKeys
+from app.custody.wire import Done, Failed, Open, Ready, Record, frame, messages
 from app.db import Database
-from app.errors import BusyError
-from app.keys.tokens import purge
+from app.errors import BusyError, ServiceError
+from app.ledger.append import read_head
+from app.ledger.highwater import HighWater
+from app.logs import configure_logging
 
-log = structlog.get_logger(__name__)
-WAIT_SECONDS = 60
-PURGE_EVERY = 60
-
-
-class Wired(Protocol):
-    """What the clock needs of the service."""
-
-    settings: Settings
-    clock: Clock
-    db: Database
-    recorder: Recorder
-    intake: Intake
-    demo: bool
+GC_THRESHOLDS = (100_000, 50, 1000)
 
 
 class Worker:
-    """One thread that wakes every `sweep_seconds`."""
+    """Everything that writes one ledger."""
 
-    def __init__(self, services: Wired) -> None:
-        """Prepare; `start` begins."""
-        self._services = services
-        self._stopping = threading.Event()
-        self._rounds = 0
-        self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        db: Database,
+        on_group: Callable[[int, list[Answer]], None] | None = None,
+        after_write: Callable[[], None] | None = None,
+    ) -> None:
+        """Open keys and ledger; `start` begins.
+
+        Args:
+            settings: How to run.
+            clock: For the clock's rounds.
+            db: Where to write; the caller closes it.
+            on_group: Told the size and the answers of each group after its commit.
+            after_write: Called when a group's futures are resolved.
+
+        Raises:
+            MissingError: There is no ledger, or a server key is missing.
+            TamperError: The tree is smaller than what was signed before, or a key file may be read by others.
+        """
+        keys = ServerKeys.load(settings.keys_folder())
+        with db.read() as session:
+            head = read_head(session, settings.ledger)
+            meta = meta_of(session, head.ledger_id)
+        self.recorder = Recorder(db, settings, keys, HighWater(settings.high_water_file(), head.origin))
+        self.intake = Intake(self.recorder, settings, on_group, after_write)
+        demo = meta is not None and bool(meta.demo)
+        self.rounds = Rounds(settings, clock, db, self.recorder, self.intake, demo=demo)
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start writing, then the clock."""
+        self.intake.start()
+        self.rounds.start()
 
     def stop(self) -> None:
-        """End the thread after the round it is in."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        """Stop the clock, then record what is waiting."""
+        self.rounds.stop()
+        self.intake.stop()
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self._services.settings.sweep_seconds):
-            for work in (self.sweep, self.purge):
-                self._guarded(work)
 
-    def _guarded(self, work: Callable[[], object]) -> None:
-        """Do one piece of work; what fails is logged and tried again in the next round."""
+class Desk:
+    """Takes requests from the socket to the intake, and answers back."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Take the socket; `attach` gives it a worker."""
+        self._socket = sock
+        self._lock = threading.Lock()
+        self._answers: list[tuple[int, list[Answer] | ServiceError]] = []
+        self._shown = 0
+        self._worker: Worker | None = None
+
+    def attach(self, worker: Worker) -> None:
+        """Start a worker and say that it writes."""
+        self._worker = worker
+        self._shown = worker.recorder.published[0]
+        worker.start()
+        self._send(Ready(worker.recorder.published))
+
+    def take(self, record: Record) -> None:
+        """Queue one request."""
+        assert self._worker is not None  # noqa: S101 - nothing is taken before `attach`
         try:
-            work()
-        except BusyError:
-            log.info("round_postponed", work=work.__name__)
-        except Exception:
-            log.exception("round_failed", work=work.__name__)
+            future = self._worker.intake.submit(record.events, proofs=record.proofs, sweep_to_ms=record.sweep_to_ms)
+        except BusyError as error:
+            self._add(record.number, error)
+            self.tell()
+            return
+        future.add_done_callback(partial(self._note, record.number))
 
-    def sweep(self) -> int:
-        """Write the verdicts that are due now; returns how many."""
-        services = self._services
-        with services.db.read() as session:
-            newest = newest_ms(session, services.recorder.ledger_id)
-        now_ms = newest if services.demo else services.clock.now_ms()
-        written = services.intake.call(lambda: services.recorder.sweep(now_ms)).result(WAIT_SECONDS)
-        if written:
-            log.info("verdicts_written", verdicts=written)
-        return written
+    def _note(self, number: int, future: "Future[list[Answer]]") -> None:
+        error = future.exception()
+        answer = future.result() if error is None else error
+        self._add(number, cast("list[Answer] | ServiceError", answer))
 
-    def purge(self) -> int:
-        """Forget what has expired, once in many rounds; returns how many rows went."""
-        self._rounds += 1
-        if self._rounds % PURGE_EVERY != 1:
-            return 0
-        services = self._services
-        with services.db.write() as session:
-            return purge(session, services.recorder.ledger_id, services.clock.now_ms())
+    def _add(self, number: int, answer: list[Answer] | ServiceError) -> None:
+        with self._lock:
+            self._answers.append((number, answer))
+
+    def tell(self) -> None:
+        """Send what became of a group, and the newest checkpoint when there is a newer one."""
+        assert self._worker is not None  # noqa: S101
+        with self._lock:
+            answers, self._answers = self._answers, []
+            published, healthy = self._worker.recorder.published, self._worker.intake.healthy
+            if answers or published[0] > self._shown or not healthy:
+                self._shown = published[0]
+                self._send(Done(published, healthy, answers))
+
+    def _send(self, message: Ready | Done) -> None:
+        try:
+            self._socket.sendall(frame(message))
+        except ConnectionError:  # the other half is gone; what was recorded is recorded
+            return
+
+
+def serve(sock: socket.socket) -> None:
+    """Write for the process at the other end of a socket until it ends."""
+    incoming = messages(sock)
+    first = next(incoming, None)
+    if not isinstance(first, Open):
+        return
+    settings = first.settings
+    configure_logging(settings)
+    db = Database(settings.url(), settings.read_url())
+    desk = Desk(sock)
+    try:
+        worker = Worker(settings, SystemClock(), db, after_write=desk.tell)
+    except Exception as error:  # noqa: BLE001 - the other half raises it
+        sock.sendall(frame(Failed(error)))
+        db.close()
+        return
+    # Records make no cycles: the collector's frequent rounds find nothing and cost a quarter of the hot path.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    desk.attach(worker)
+    for requests in incoming:
+        for record in cast("list[Record]", requests):
+            desk.take(record)
+    worker.stop()
+    db.close()
+
+
+def main() -> None:
+    """Run as `python -m app.worker FD`."""
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.SIG_IGN)
+    with socket.socket(fileno=int(sys.argv[1])) as sock:
+        serve(sock)
+
+
+if __name__ == "__main__":
+    main()

@@ -16,8 +16,9 @@ from app.cli.phone import Phone, Signed, possession
 from app.clock import parse_rfc3339
 from app.config import Settings
 from app.custody.found import found, genesis_payload, public_jwk
+from app.custody.prove import offered_keys
 from app.custody.receipts import Receipt
-from app.custody.record import Answer, Recorder, offered_keys
+from app.custody.record import Answer, Recorder
 from app.custody.serverkeys import ServerKeys
 from app.db import Database
 from app.errors import ServiceError
@@ -140,7 +141,7 @@ class House:
         offered: dict[str, Any] = {}
         for item in signed:
             try:
-                one = self.recorder.prove(item.jws, self.now_ms, offered=offered)
+                one = self.recorder.prover.prove(item.jws, self.now_ms, offered=offered)
             except ServiceError as error:
                 proven.append(error)
                 continue

@@ -12,13 +12,13 @@ from rich.console import Console
 from app.cli.demo.command import play_demo
 from app.config import Settings
 from app.errors import MissingError
+from app.logs import configure_logging
 
-APPLICATION = "app.main"
+APPLICATION, HTTP = "app.main", "app.web.http:BoundedHttp"
 """Named, not imported: entrances do not see each other."""
 KEEP_ALIVE_SECONDS = 5
 GRACE_SECONDS = 20
 MAX_CONNECTIONS = 512
-MAX_HEADER_BYTES = 16_384
 BACKLOG = 2048
 GC_THRESHOLDS = (50_000, 20, 100)
 
@@ -33,14 +33,13 @@ def run(settings: Settings) -> None:
     """
     if not has_ledger(settings):
         raise MissingError(f"There is no ledger in {settings.data_dir}; run `custody init` or `custody demo` first.")
-    resolve_name(f"{APPLICATION}:configure_logging")(settings)
+    configure_logging(settings)
     resolve_name(f"{APPLICATION}:check")(settings)
     listening = _listen(settings)
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     config = uvicorn.Config(
         resolve_name(f"{APPLICATION}:create_app")(settings),
-        http="h11",
-        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        http=resolve_name(HTTP),
         limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,

@@ -158,6 +158,19 @@ def parse_event(payload: bytes) -> Event:
     return Event(b64url_encode(sha256(payload)), TYPES[body.type], body, body.details, parse_rfc3339(body.at))
 
 
+def read_again(payload: bytes, type_name: str, hash_: str, at_ms: int) -> Event:
+    """Return an event that `parse_event` let pass before, in another process of this service.
+
+    Args:
+        payload: The same bytes.
+        type_name: Its type, hash and moment as parsed then.
+        hash_: See there.
+        at_ms: See there.
+    """
+    body = _PAYLOADS[type_name].validate_json(payload)
+    return Event(hash_, TYPES[type_name], body, body.details, at_ms)
+
+
 def _read(value: JsonValue, payload: bytes) -> Envelope:
     """Read the whole payload by the model of the type that it names, in one go; say then what is wrong, if anything."""
     named = value.get("type") if isinstance(value, dict) else None

@@ -11,8 +11,9 @@ from app.canon import JsonValue, b64url_encode, jcs, sha256
 from app.clock import rfc3339_ms
 from app.config import Settings
 from app.custody.events import ZERO_HASH, Event, parse_event
+from app.custody.prove import offered_keys
 from app.custody.receipts import Receipt
-from app.custody.record import Recorder, offered_keys
+from app.custody.record import Recorder
 from app.custody.serverkeys import ServerKeys
 from app.custody.state import Facts
 from app.custody.walk import Walk
@@ -79,7 +80,7 @@ def found(
         head = create_ledger(session, event.details.name, event.body.ledger)
     settings = settings.model_copy(update={"ledger": head.name})
     recorder = Recorder(db, settings, keys, HighWater(settings.high_water_file(), head.origin))
-    proven = recorder.prove(genesis, now_ms, offered=offered_keys([event]))
+    proven = recorder.prover.prove(genesis, now_ms, offered=offered_keys([event]))
     answer = recorder.record([proven])[0]
     if isinstance(answer, ServiceError):
         raise answer

@@ -25,7 +25,8 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from app.config import Settings
-from app.custody.record import Answer, ProvenEvent
+from app.custody.prove import ProvenEvent
+from app.custody.record import Answer
 from app.errors import BusyError, ServiceError, TamperError
 
 log = structlog.get_logger(__name__)
@@ -62,7 +63,11 @@ class Intake:
     """A bounded queue before the one thread that writes a ledger."""
 
     def __init__(
-        self, recorder: Writes, settings: Settings, on_group: Callable[[int, list[Answer]], None] | None = None
+        self,
+        recorder: Writes,
+        settings: Settings,
+        on_group: Callable[[int, list[Answer]], None] | None = None,
+        after_write: Callable[[], None] | None = None,
     ) -> None:
         """Prepare; `start` begins.
 
@@ -70,10 +75,12 @@ class Intake:
             recorder: Records groups; called from the writer thread alone.
             settings: `queue_events` bounds the queue, `group_events` one group.
             on_group: Told the size and the answers of each group after its commit.
+            after_write: Called when the futures of a group, or of other work, are all resolved.
         """
-        self._recorder = recorder
+        self.recorder = recorder
         self._limit, self._group = settings.queue_events, settings.group_events
         self._on_group = on_group or (lambda _size, _answers: None)
+        self._after_write = after_write or (lambda: None)
         self._jobs: deque[_Job] = deque()
         self._waiting = 0
         self._swept_ms = 0
@@ -124,7 +131,7 @@ class Intake:
                 raise BusyError("Too many events are waiting; send it again.", retry_after_seconds=1)
             if sweep_to_ms is not None and sweep_to_ms >= self._swept_ms + SWEEP_STEP_MS:
                 self._swept_ms = sweep_to_ms
-                self._jobs.append(_Job(work=lambda: self._recorder.sweep(sweep_to_ms)))
+                self._jobs.append(_Job(work=lambda: self.recorder.sweep(sweep_to_ms)))
             self._enqueue(job)
         return cast("Future[list[Answer]]", job.future)
 
@@ -163,6 +170,7 @@ class Intake:
                     return
                 jobs = self._take()
             self._write(jobs)
+            self._after_write()
 
     def _take(self) -> list[_Job]:
         """Take the next jobs that can share one commit: whole requests, alike in what they ask."""
@@ -184,7 +192,7 @@ class Intake:
             if jobs[0].work is not None:
                 _resolve(jobs[0], jobs[0].work())
                 return
-            answers = self._recorder.record([e for job in jobs for e in job.events], proofs=jobs[0].proofs)
+            answers = self.recorder.record([e for job in jobs for e in job.events], proofs=jobs[0].proofs)
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for an answer
             self._failed(jobs, error)
             return

@@ -38,6 +38,10 @@ class Receipt:
     proof: tuple[str, ...] = ()
     replayed: bool = False
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between the processes of this service as plain values."""
+        return Receipt, tuple([getattr(self, name) for name in self.__slots__])
+
     @classmethod
     def of_step(cls, origin: str, step: Step, paths: Paths | None = None, checkpoint: str | None = None) -> "Receipt":
         """Make the receipt of an event that was just recorded, with its proof under a checkpoint where there is one."""

@@ -3,7 +3,7 @@
 A scan's walk, whole (design section 2). One group of events shares one transaction and one commit; each
 stands alone in it.
 
-1. `prove` (outside the lock): bytes → envelope → proven event; malformed and unproven are not recorded.
+1. `app.custody.prove` (outside the lock): bytes → envelope → proven event; the rest is not recorded.
 2. Open the write transaction and lock the ledger's head: from here nobody else writes this ledger.
 3. Load the facts of the whole group (`loading`).
 4. Per event (`walk`): known already? its receipt again. Else judge, chain, build the leaf.
@@ -17,7 +17,6 @@ sends the same event again and gets the same receipt.
 
 import secrets
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import orjson
@@ -30,18 +29,18 @@ from app.custody import _store
 from app.custody.chain import Link
 from app.custody.events import ZERO_HASH, Event, parse_event
 from app.custody.loading import Loader
-from app.custody.private import PrivateContent
+from app.custody.prove import ProvenEvent, Prover
 from app.custody.receipts import Receipt
 from app.custody.serverkeys import ServerKeys
 from app.custody.state import Discrepancy, EventRef, Facts, Handover, Meta, Tally, Waiting
+from app.custody.view import View
 from app.custody.walk import ParseDocument, Seen, Step, Walk
 from app.db import Database, Session, WriteSession
-from app.errors import BusyError, MalformedError, ServiceError, TamperError, UnprovenError
+from app.errors import BusyError, ServiceError, TamperError, UnprovenError
 from app.ids import new_event_id
 from app.keys import records as key_records
 from app.keys.signing import sign_jws
 from app.keys.state import Device, Key
-from app.keys.verify import Jws, PublicKey, parse_jws, prove
 from app.ledger.append import Appended, Head, Reader, append, read_head
 from app.ledger.highwater import HighWater
 from app.ledger.paths import Paths
@@ -52,20 +51,6 @@ log = structlog.get_logger(__name__)
 Answer = Receipt | ServiceError
 HOUR_MS = 3_600_000
 MAX_PARSED_DOCUMENTS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class ProvenEvent:
-    """An event whose every signature verifies under the key its header names; not yet judged.
-
-    `value` is the JWS object as received; `private` what travels beside it; `received_ms` the server's time.
-    """
-
-    event: Event
-    value: JsonValue
-    received_ms: int
-    private: tuple[PrivateContent, ...] = ()
-    documents: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -96,13 +81,18 @@ class Recorder:
         self._high_water = high_water
         with db.read() as session:
             head = read_head(session, settings.ledger)
-            self.reader = Reader(head.ledger_id)
+            self.view = View.of(session, head)
+            self.ledger_id, self.name, self.origin = head.ledger_id, head.name, head.origin
+            self.reader = self.view.reader
             self._refuse_rollback(session, head)
-            last = self.reader.last_checkpoint(session)
-        self.ledger_id, self.name, self.origin = head.ledger_id, head.name, head.origin
-        self.published: tuple[int, bytes] = (last[0], last[1]) if last else (0, b"")
-        self._known_keys: dict[str, PublicKey] = {}
+        self.prover = Prover(db, self.ledger_id, self.origin)
+        """Proves for whoever records in this very process."""
         self._parsed: dict[str, Policy | Plan] = {}
+
+    @property
+    def published(self) -> tuple[int, bytes]:
+        """Size and note of the newest checkpoint that may be shown."""
+        return self.view.published
 
     def _refuse_rollback(self, session: Session, head: Head) -> None:
         mark = self._high_water.size
@@ -110,41 +100,6 @@ class Recorder:
         self._high_water.refuse_rollback(head.size, root)
         if head.size:
             self._high_water.advance(head.size, head.root)
-
-    # -- before the lock -----------------------------------------------------------------------------
-
-    def prove(self, value: JsonValue, received_ms: int, *, offered: dict[str, PublicKey] | None = None) -> ProvenEvent:
-        """Turn a parsed body into a proven event, or raise; nothing is recorded of what fails here.
-
-        Args:
-            value: The JWS object, or `{"event": JWS, "private": {...}}`.
-            received_ms: The server's time, UTC milliseconds.
-            offered: Keys that earlier events of the same batch enrol; they count if those are accepted.
-
-        Raises:
-            MalformedError: Shape, payload or private contents are wrong; `wrong_ledger` for another origin.
-            UnprovenError: A signature does not verify, or its key is not enrolled here (`unknown_key`).
-            TooLargeError: The payload exceeds 16 KiB.
-        """
-        jws_value, private_value = _split_body(value)
-        jws = parse_jws(jws_value)
-        event = parse_event(jws.payload)
-        if event.body.ledger != self.origin:
-            raise MalformedError("That event is for another ledger.", code="wrong_ledger", ledger=self.origin)
-        _check_signature_set(event, jws)
-        prove(jws, lambda kid: self._public_key(kid, offered or {}))
-        return ProvenEvent(event, jws_value, received_ms, PrivateContent.parse_all(private_value, event.body.private))
-
-    def _public_key(self, kid: str, offered: dict[str, PublicKey]) -> PublicKey | None:
-        known = self._known_keys.get(kid) or offered.get(kid)
-        if known is not None:
-            return known
-        with self.db.read() as session:
-            found = key_records.keys_by_kid(session, self.ledger_id, [kid])
-        if not found:
-            return None
-        self._known_keys[kid] = key_records.public_key(found[0])
-        return self._known_keys[kid]
 
     # -- under the lock ------------------------------------------------------------------------------
 
@@ -245,7 +200,6 @@ class Recorder:
             return
         for kid in event.body.signers:
             if facts.get(Key, kid) is None:
-                self._known_keys.pop(kid, None)
                 raise UnprovenError("A signer's key is not enrolled on this ledger.", code="unknown_key", kid=kid)
 
     def _settle(self, walk: Walk, group: Group, received_ms: int) -> None:
@@ -387,7 +341,7 @@ class Recorder:
         """Remember the larger tree outside the database, then show its checkpoint."""
         if appended is not None:
             self._high_water.advance(appended.head.size, appended.head.root)
-            self.published = (appended.head.size, appended.note)
+            self.view.published = (appended.head.size, appended.note)
 
     def _answer(self, group: Group, appended: Appended | None, *, proofs: bool) -> None:
         if appended is not None:
@@ -452,39 +406,3 @@ def _problem(step: Step) -> dict[str, object] | None:
     if judgement.result == "accepted" and not judgement.detail:
         return None
     return {"detail": judgement.detail, "facts": judgement.facts}
-
-
-def _split_body(value: JsonValue) -> tuple[JsonValue, JsonValue]:
-    if isinstance(value, dict) and "event" in value:
-        if not set(value) <= {"event", "private"}:
-            raise MalformedError("Beside `event` only `private` may travel.", code="body_shape")
-        return value["event"], value.get("private")
-    return value, None
-
-
-def _check_signature_set(event: Event, jws: Jws) -> None:
-    signed = [signature.kid for signature in jws.signatures]
-    if len(signed) != len(event.body.signers) or set(signed) != set(event.body.signers):
-        raise MalformedError(
-            "The envelope's signatures are not exactly those that the event names.",
-            code="signature_set",
-            missing=sorted(set(event.body.signers) - set(signed)),
-            unexpected=sorted(set(signed) - set(event.body.signers)),
-        )
-
-
-def offered_keys(events: Iterable[Event]) -> dict[str, PublicKey]:
-    """Return the keys that these events would bring in, for proving what comes with them in one batch.
-
-    They count for signatures only: whether they are enrolled is judged under the lock.
-    """
-    jwks = [event.details.jwk for event in events if event.type.name == "key.enrol"]
-    for event in events:
-        if event.type.name == "ledger.genesis":
-            jwks += [named.jwk for named in (*event.details.administrators, *event.details.agencies)]
-    keys = {}
-    for jwk in jwks:
-        with suppress(MalformedError):  # an unsound key is the rule's to refuse; it signs nothing
-            key = PublicKey.from_jwk(jwk.model_dump(exclude_none=True))
-            keys[key.kid] = key
-    return keys

@@ -4,10 +4,14 @@ A database restored from a backup is smaller than what was published; signing fr
 The file (best on another disk) is written and synced after each commit and before the checkpoint is shown,
 so a start from an older database is refused (design section 7, ledger reference section 15).
 
+Several processes may share the file for a moment (a service that is ending beside its successor): it is locked
+while it moves, and never moves back.
+
 Two slots of 256 bytes take turns, each with its own checksum: a crash in the middle of a write leaves the
 other slot whole, and one `fdatasync` a group is all it costs.
 """
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -68,9 +72,15 @@ class HighWater:
         Raises:
             OSError: The disk refused; the caller must not publish the checkpoint.
         """
-        if size <= self.size:
-            return
-        text = b64url_encode(root)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            self.size, self.root = self._newest()
+            if size > self.size:
+                self._write(size, b64url_encode(root))
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _write(self, size: int, text: str) -> None:
         body = json.dumps({"origin": self._origin, "size": size, "root": text}, separators=(",", ":")).encode()
         line = body + b" " + b64url_encode(sha256(body))[:16].encode()
         os.pwrite(self._file, line.ljust(SLOT_BYTES - 1) + b"\n", self._turn * SLOT_BYTES)

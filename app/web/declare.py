@@ -22,9 +22,10 @@ _WORDS = {
     408: "The body came too slowly.", 409: "The state says no.", 410: "Gone.",
     413: "Too large.", 414: "The address is too long.",
     415: "Another media type.", 422: "Contradicts itself, the policy or the plan.", 423: "Quarantine or hold.",
+    431: "The head of the request is too large.",
     500: "A failure of ours; the document names an incident.", 503: "Busy; try again after `Retry-After` seconds.",
 }  # fmt: skip
-_ANYWHERE = (400, 414, 500, 503)  # the gate answers before any route is found
+_ANYWHERE = (400, 414, 431, 500, 503)  # the gate answers before any route is found
 _BODY = (408, 413, 415)
 
 

@@ -15,8 +15,8 @@ from starlette.responses import Response
 from app.canon import JsonValue, check_text
 from app.clock import parse_rfc3339, rfc3339_ms
 from app.custody.details import AccessRole, Jwk
+from app.custody.prove import ProvenEvent
 from app.custody.receipts import Receipt
-from app.custody.record import ProvenEvent
 from app.errors import ConflictError, ForbiddenError, MalformedError, MissingError, RefusedError, ServiceError
 from app.keys import enrolment as use
 from app.keys.access import Enrolment
@@ -185,7 +185,7 @@ async def approve(request: Request, enrolment: str) -> Response:
     value = await read_json(request)
     received_ms, sweep_to_ms = received_at(request, services)
     proven = await run_in_threadpool(partial(_proven_approval, services, viewer, enrolment, value, received_ms))
-    [answer] = await services.committed(services.intake.submit([proven], sweep_to_ms=sweep_to_ms))
+    [answer] = await services.record([proven], sweep_to_ms=sweep_to_ms)
     if isinstance(answer, ServiceError):
         raise answer
     if answer.result == "accepted":
@@ -200,7 +200,7 @@ def _proven_approval(
         raise MalformedError("The body is an object with `event`.", code="body_shape")
     with services.db.read() as session:
         found = _visible(use.read_enrolment(session, services.ledger_id, enrolment[:64]), viewer)
-    proven = services.recorder.prove(value["event"], received_ms)
+    proven = services.prover.prove(value["event"], received_ms)
     if found.status == "approved" and found.event == proven.event.hash:
         return proven
     if proven.event.type.name != "key.enrol":

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -17,8 +18,9 @@ from starlette.responses import Response
 
 from app.canon import JsonValue, jcs, parse_json
 from app.clock import parse_rfc3339
+from app.custody.prove import ProvenEvent, offered_keys
 from app.custody.receipts import Receipt
-from app.custody.record import Answer, ProvenEvent, offered_keys
+from app.custody.record import Answer
 from app.errors import ForbiddenError, MalformedError, ServiceError, TooLargeError
 from app.keys.signing import sign_compact
 from app.keys.verify import PublicKey
@@ -77,7 +79,7 @@ async def post_event(request: Request) -> Response:
     data = await read_body(request)
     received_ms, sweep_to_ms = received_at(request, services)
     value = parse_json(data, max_bytes=services.settings.max_event_bytes)
-    proven = services.recorder.prove(value, received_ms)
+    proven = services.prover.prove(value, received_ms)
     return await record_one(request, proven, sweep_to_ms)
 
 
@@ -85,8 +87,7 @@ async def record_one(request: Request, proven: ProvenEvent, sweep_to_ms: int | N
     """Record a proven event and answer with its receipt."""
     services = services_of(request)
     at_once = "respond-async" in preferences(request)
-    future = services.intake.submit([proven], proofs=not at_once, sweep_to_ms=sweep_to_ms)
-    [answer] = await services.committed(future)
+    [answer] = await services.record([proven], proofs=not at_once, sweep_to_ms=sweep_to_ms)
     if isinstance(answer, ServiceError):
         raise answer
     return answer_with(services, answer, at_once=at_once)
@@ -150,11 +151,11 @@ async def post_batch(request: Request) -> Response:
     received_ms, sweep_to_ms = received_at(request, services)
     wanted = preferences(request)
     minimal = wanted.get("return") == "minimal" or "respond-async" in wanted
-    proven = await run_in_threadpool(prove_all, services, data, received_ms)
+    proven = await to_thread.run_sync(prove_all, services, data, received_ms, limiter=services.provers)
     fit = [one for one in proven if isinstance(one, ProvenEvent)]
     answers: list[Answer] = []
     if fit:
-        answers = await services.committed(services.intake.submit(fit, proofs=not minimal, sweep_to_ms=sweep_to_ms))
+        answers = await services.record(fit, proofs=not minimal, sweep_to_ms=sweep_to_ms)
     return await run_in_threadpool(partial(_batch_answer, services, proven, answers, minimal=minimal))
 
 
@@ -180,7 +181,7 @@ def _prove(
     services: Services, item: JsonValue, received_ms: int, offered: dict[str, PublicKey]
 ) -> ProvenEvent | ServiceError:
     try:
-        proven = services.recorder.prove(item, received_ms, offered=offered)
+        proven = services.prover.prove(item, received_ms, offered=offered)
     except ServiceError as error:
         return error
     if proven.event.type.name == "key.enrol":
@@ -196,7 +197,7 @@ def _batch_answer(
 ) -> Response:
     rest = iter(answers)
     given = [one if isinstance(one, ServiceError) else next(rest) for one in proven]
-    checkpoint = services.recorder.published[1].decode()
+    checkpoint = services.view.published[1].decode()
     fresh = next((a.checkpoint for a in given if isinstance(a, Receipt) and a.checkpoint and not a.replayed), None)
     shown = fresh or checkpoint
     results = [_result(one, shown, minimal=minimal) for one in given]

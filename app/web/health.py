@@ -37,8 +37,8 @@ def readyz(request: Request) -> Response:
 def _reads(services: Services) -> bool:
     try:
         with services.db.read() as session:
-            head = read_head(session, services.recorder.name)
-        return head.size >= services.recorder.published[0]
+            head = read_head(session, services.view.name)
+        return head.size >= services.view.published[0]
     except ServiceError:
         return False
     except Exception:  # noqa: BLE001 - whatever the driver says, the database does not answer

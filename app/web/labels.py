@@ -18,7 +18,7 @@ from starlette.responses import Response, StreamingResponse
 
 from app.canon import JsonValue, b64url_encode, sha256
 from app.custody.lookup import Recorded, recorded
-from app.custody.record import ProvenEvent
+from app.custody.prove import ProvenEvent
 from app.custody.rules.labels import ids_document, ids_hash
 from app.db import Session
 from app.errors import MalformedError, MissingError, RefusedError, TooLargeError
@@ -109,7 +109,7 @@ def _proven_issue(services: Services, value: JsonValue, received_ms: int) -> Pro
     named = [one for one in ids if isinstance(one, str) and is_unit_id(one)]
     if len(named) != len(ids):
         raise MalformedError("The list holds something that is no unit id.", code="label_checksum")
-    proven = services.recorder.prove(event, received_ms)
+    proven = services.prover.prove(event, received_ms)
     data = ids_document(named)
     content_hash = b64url_encode(sha256(data))
     if proven.event.type.name != "labels.issue" or proven.event.details.ids_hash != content_hash:
@@ -191,7 +191,7 @@ def _ids_of(session: Session, services: Services, viewer: Viewer, block: str) ->
     Raises:
         MissingError: There is no such block, or it is another agency's or of another place.
     """
-    found = recorded(session, services.recorder.reader, block)
+    found = recorded(session, services.view.reader, block)
     if found is None or not _sees_block(session, services, viewer, found):
         raise MissingError("There is no such block of labels.")
     data = unit_records.read_document(session, services.ledger_id, found.event.details.ids_hash)

@@ -27,13 +27,13 @@ def read_ledger(request: Request) -> Response:
     services = services_of(request)
     with services.db.read() as session:
         meta = meta_of(session, services.ledger_id)
-    size = services.recorder.published[0]
+    size = services.view.published[0]
     return Json({
-        "origin": services.origin, "name": services.recorder.name, "demo": services.demo, "genesis": services.genesis,
+        "origin": services.origin, "name": services.view.name, "demo": services.demo, "genesis": services.genesis,
         "ledger_key": services.keys.ledger.verifier().to_text(), "size": size,
         "policy": meta.policy if meta else None, "plans": dict(meta.plans) if meta else {},
         "closed": meta is not None and meta.closed_index is not None,
-        "checkpoint_url": f"/ledger/{services.recorder.name}/checkpoint",
+        "checkpoint_url": f"/ledger/{services.view.name}/checkpoint",
     })  # fmt: skip
 
 
@@ -50,7 +50,7 @@ async def checkpoint(request: Request, name: str) -> Response:
     """Return the newest checkpoint that was shown: committed, and noted outside the database."""
     services = _of(request, name)
     headers = {"Cache-Control": "no-cache"}
-    return Response(services.recorder.published[1], 200, headers, media_type="text/plain; charset=utf-8")
+    return Response(services.view.published[1], 200, headers, media_type="text/plain; charset=utf-8")
 
 
 @router.get(
@@ -68,10 +68,10 @@ def bundle(request: Request, name: str, path: str) -> Response:
     place = parse_path(f"tile/entries/{path}")
     assert isinstance(place, BundleCoordinate)  # noqa: S101 - what that path parses to
     first = place.n * TILE_WIDTH
-    if place.width > tile_width(0, place.n, services.recorder.published[0]):
+    if place.width > tile_width(0, place.n, services.view.published[0]):
         raise MissingError("This entry bundle has not grown to that width.")
     with services.db.read() as session:
-        rows = services.recorder.reader.leaves(session, first, first + place.width)
+        rows = services.view.reader.leaves(session, first, first + place.width)
     data = b"".join(bundle_entry(leaf) for _, leaf, _ in rows)
     return Response(data, 200, {"Cache-Control": IMMUTABLE.replace("public", "private")}, "application/octet-stream")
 
@@ -91,15 +91,15 @@ def tile(request: Request, name: str, path: str) -> Response:
     place = parse_path(f"tile/{path}")
     if not isinstance(place, TileCoordinate):
         raise MissingError("There is no such tile.")
-    if place.width > tile_width(place.level, place.n, services.recorder.published[0]):
+    if place.width > tile_width(place.level, place.n, services.view.published[0]):
         raise MissingError("This tile has not grown to that width.")
     with services.db.read() as session:
-        data = services.recorder.reader.tile(session, place.level, place.n)
+        data = services.view.reader.tile(session, place.level, place.n)
     return Response(prefix(data, place.width), 200, {"Cache-Control": IMMUTABLE}, "application/octet-stream")
 
 
 def _of(request: Request, name: str) -> Services:
     services = services_of(request)
-    if name != services.recorder.name:
+    if name != services.view.name:
         raise MissingError("There is no such ledger here.", code="no_ledger")
     return services

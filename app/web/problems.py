@@ -151,6 +151,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "leaf_too_large": (413, "Event and its verdict too large"),
     "payload_too_large": (413, "Payload too large"),
     "uri_too_long": (414, "Address too long"),
+    "head_too_large": (431, "Head too large"),
     "media_type": (415, "Media type not accepted"),
     # -- the request contradicts itself, the policy or the plan
     "count": (422, "Count does not agree"),

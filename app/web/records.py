@@ -64,7 +64,7 @@ def get_event(request: Request, event: str) -> Response:
     services = services_of(request)
     with services.db.read() as session:
         told = one_event(
-            session, services.ledger_id, viewer_of(request), event, reader=services.recorder.reader,
+            session, services.ledger_id, viewer_of(request), event, reader=services.view.reader,
             origin=services.origin,
         )  # fmt: skip
     return Json(told)

@@ -1,26 +1,30 @@
 """What the doors of one application share: the rooms' entrances, wired once by `app.main`."""
 
 import asyncio
-from concurrent.futures import Future
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import cast
 
+from anyio import CapacityLimiter
 from starlette.requests import Request
 
 from app.clock import Clock
 from app.config import Settings
 from app.custody.intake import Intake
+from app.custody.link import WriterLink
 from app.custody.lookup import meta_of, newest_ms
-from app.custody.record import Recorder
+from app.custody.prove import ProvenEvent, Prover
+from app.custody.record import Answer
 from app.custody.serverkeys import ServerKeys
+from app.custody.view import View
 from app.db import Database, Session
-from app.errors import BusyError, RefusedError
+from app.errors import BusyError, RefusedError, UnprovenError
 from app.keys.tokens import cursor_key
 from app.units import records as unit_records
 from app.units.documents import Plan, Policy
 from app.web.metrics import Metrics
 
-T = TypeVar("T")
+PROVERS = 1
 
 
 @dataclass(slots=True)
@@ -31,26 +35,30 @@ class Services:
     clock: Clock
     db: Database
     keys: ServerKeys
-    recorder: Recorder
-    intake: Intake
+    view: View
+    prover: Prover
+    intake: Intake | WriterLink
     metrics: Metrics
     demo: bool
     genesis: str
+    provers: CapacityLimiter = field(init=False)
+    """Batches that are proven at a time; more threads only take turns with each other."""
     paging_key: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Derive the secret of page cursors: every process of this ledger has the same."""
+        self.provers = CapacityLimiter(PROVERS)
         self.paging_key = cursor_key(self.keys.service.sign(b"custody-cursor"))
 
     @property
     def ledger_id(self) -> int:
         """The ledger's number in this database."""
-        return self.recorder.ledger_id
+        return self.view.ledger_id
 
     @property
     def origin(self) -> str:
         """The ledger's origin."""
-        return self.recorder.origin
+        return self.view.origin
 
     def now_ms(self) -> int:
         """Return the time by the machine's clock, which tokens and enrolments expire by."""
@@ -92,21 +100,35 @@ class Services:
         """Return what an assertion may name as its audience: the ledger, or this token endpoint's address."""
         return frozenset({self.origin, f"{self.settings.base_url()}/oauth/token"})
 
-    async def committed(self, future: "Future[T]") -> T:
-        """Wait for a commit.
+    async def record(
+        self, events: Sequence[ProvenEvent], *, proofs: bool = True, sweep_to_ms: int | None = None
+    ) -> list[Answer]:
+        """Record proven events as one group and return an answer each, after the commit.
+
+        Args:
+            events: In the order in which they are to be judged.
+            proofs: Put proof and checkpoint into the receipts.
+            sweep_to_ms: On a ledger with scenario time: let the clock's work up to then come first.
 
         Raises:
-            BusyError: `timeout`: not in time; the event may still be recorded, and sending it again is safe.
+            BusyError: The queue is full, nothing is written, or `timeout`: not in time; the event may still be
+                recorded, and sending it again is safe.
         """
-        waiting = asyncio.wrap_future(future)
+        future = self.intake.submit(events, proofs=proofs, sweep_to_ms=sweep_to_ms)
+        waiting = future if isinstance(future, asyncio.Future) else asyncio.wrap_future(future)
         try:
-            return await asyncio.wait_for(asyncio.shield(waiting), self.settings.writer_wait_seconds)
+            async with asyncio.timeout(self.settings.writer_wait_seconds):
+                answers = await asyncio.shield(waiting)
         except TimeoutError:
             waiting.add_done_callback(_heard)
             raise BusyError("Not committed in time; send it again.", retry_after_seconds=5, code="timeout") from None
+        for answer in answers:
+            if isinstance(answer, UnprovenError) and answer.code == "unknown_key":
+                self.prover.forget(str(answer.facts["kid"]))
+        return answers
 
 
-def _heard(future: "asyncio.Future[T]") -> None:
+def _heard(future: "asyncio.Future[list[Answer]]") -> None:
     """Look at what nobody waits for any more, so that its error is not reported as never retrieved."""
     if not future.cancelled():
         future.exception()

@@ -80,7 +80,7 @@ def start(request: Request) -> Response:
     """Say what this service is and what a verifier pins."""
     services = services_of(request)
     return _page(
-        services, "start.html", 200, name=services.recorder.name, size=services.recorder.published[0],
+        services, "start.html", 200, name=services.view.name, size=services.view.published[0],
         genesis=services.genesis, ledger_key=services.keys.ledger.verifier().to_text(),
     )  # fmt: skip
 

@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.custody.intake import Intake
-from app.custody.record import Answer, ProvenEvent, Recorder
+from app.custody.prove import ProvenEvent
+from app.custody.record import Answer, Recorder
 from app.custody.serverkeys import ServerKeys
 from app.db import Database
 from app.errors import BusyError, ServiceError
@@ -38,7 +39,7 @@ def round_of(town, carriers, load):
     release = town.release([load], (s.POS, s.TRUCK), pol="escort")
     town.ok(release)
     accepts = [town.accept(release.hash, [load], phone=phone, place=s.TRUCK, gov="witness") for phone in carriers]
-    return release.hash, [town.recorder.prove(each.jws, town.now_ms) for each in accepts]
+    return release.hash, [town.recorder.prover.prove(each.jws, town.now_ms) for each in accepts]
 
 
 def give_back(town, load, holder):
@@ -129,7 +130,7 @@ def test_whoever_lost_a_race_gets_the_same_receipt_again(town, carriers):
 
 
 def test_the_same_event_from_eight_threads_is_one_leaf(town):
-    event = town.recorder.prove(town.act(town.bws, "sighting", {}, capacity="witness").jws, town.now_ms)
+    event = town.recorder.prover.prove(town.act(town.bws, "sighting", {}, capacity="witness").jws, town.now_ms)
     before = town.size()
     with ThreadPoolExecutor(TAKERS) as pool:
         answers = all_at_once([lambda e: town.recorder.record([e])[0]] * TAKERS, [event] * TAKERS, pool)
@@ -153,7 +154,7 @@ def test_without_the_head_lock_writers_collide(postgres_town_mould, tmp_path, mo
     collisions = 0
     with ThreadPoolExecutor(4) as pool:
         for four in sightings:
-            events = [town.recorder.prove(each.jws, town.now_ms) for each in four]
+            events = [town.recorder.prover.prove(each.jws, town.now_ms) for each in four]
             barrier = threading.Barrier(4)
 
             def one(event, barrier=barrier):

@@ -39,7 +39,7 @@ def loads(town, count: int) -> list[str]:
 
 
 def cost(town, *signed) -> int:
-    proven = [town.recorder.prove(each.jws, town.now_ms) for each in signed]
+    proven = [town.recorder.prover.prove(each.jws, town.now_ms) for each in signed]
     with counting(town) as seen:
         answers = town.recorder.record(proven)
     assert all(getattr(answer, "result", "") == "accepted" for answer in answers), answers
@@ -76,7 +76,7 @@ def test_depth_costs_a_little_and_breadth_nothing(town):
 def test_sending_again_writes_nothing(town):
     signed = town.act(town.bws, "sighting", {}, capacity="witness")
     town.ok(signed)
-    proven = town.recorder.prove(signed.jws, town.now_ms)
+    proven = town.recorder.prover.prove(signed.jws, town.now_ms)
     with counting(town) as seen:
         town.recorder.record([proven])
     assert [each for each in seen if not each.lstrip().upper().startswith(("SELECT", "BEGIN", "PRAGMA"))] == []

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from app.cli.main import main
 from app.custody import record
+from app.custody.prove import ProvenEvent
 from app.custody.receipts import Receipt
 
 _LATER = ThreadPoolExecutor(1)
@@ -13,7 +14,7 @@ _REAL = record.Recorder.record
 _DELAY_SECONDS = 0.05
 
 
-def hasty(self: record.Recorder, proven: Sequence[record.ProvenEvent], *, proofs: bool = True) -> list[record.Answer]:
+def hasty(self: record.Recorder, proven: Sequence[ProvenEvent], *, proofs: bool = True) -> list[record.Answer]:
     """Say "recorded" at once and record a moment later."""
 
     def later() -> None:

@@ -54,16 +54,26 @@ def running(house: House, url: str, program: str = "app.cli") -> Iterator[tuple[
         "CUSTODY_DATA_DIR": str(house.settings.data_dir),
         "CUSTODY_DATABASE_URL": url,
         "CUSTODY_LOG_LEVEL": "ERROR",
+        "CUSTODY_WRITER": "process" if program == "app.cli" else "thread",
         "PYTHONPATH": str(ROOT),
     }
     command = [sys.executable, "-m", program, "serve", "--port", str(port)]
-    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     try:
         _wait_ready(process, port)
         yield process, port
     finally:
-        process.kill()
-        process.wait()
+        kill(process)
+
+
+def kill(process: subprocess.Popen[bytes], *, writer_too: bool = True) -> None:
+    """Kill the service without warning: both of its processes in one moment, or the one that answers alone."""
+    if process.poll() is None and writer_too:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 def _wait_ready(process: subprocess.Popen[bytes], port: int) -> None:
@@ -113,8 +123,7 @@ def cycle(house: House, url: str, clients: list[Client], random_: random.Random,
         for thread in threads:
             thread.start()
         threading.Event().wait(random_.uniform(0.1, 0.5))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        kill(process, writer_too=random_.random() < 0.75)
         stop.set()
         for thread in threads:
             thread.join()

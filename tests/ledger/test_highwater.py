@@ -62,3 +62,11 @@ def test_the_file_is_private(tmp_path: Path) -> None:
     path = tmp_path / "mark.json"
     HighWater(path, ORIGIN).advance(1, ROOT)
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_two_writers_of_one_file_never_move_it_back(tmp_path: Path) -> None:
+    first, second = (HighWater(tmp_path / "mark", "o/ledger/x") for _ in range(2))
+    for size, mark in ((1, first), (2, second), (3, first), (9, second), (4, first), (5, first)):
+        mark.advance(size, bytes([size]) * 32)
+    assert first.size == 9
+    assert HighWater(tmp_path / "mark", "o/ledger/x").size == 9

@@ -24,6 +24,7 @@ from app.keys.grants import Viewer
 from app.keys.signing import PrivateKey
 from app.keys.tokens import issue_token
 from app.main import create_app
+from app.web.http import BoundedHttp
 from tests import small
 from tests.house import House
 
@@ -148,7 +149,9 @@ def serving(settings: Settings) -> Iterator[tuple[uvicorn.Server, str]]:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
         app = create_app(settings.model_copy(update={"port": port}))
-        config = uvicorn.Config(app, http="h11", ws="none", log_config=None, access_log=False, server_header=False)
+        config = uvicorn.Config(
+            app, http=BoundedHttp, ws="none", log_config=None, access_log=False, server_header=False
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
@@ -168,12 +171,12 @@ def living(url: str, folder: Path, **changes: Any) -> Iterator[Live]:
     """Found a small ledger and serve it."""
     db = Database(url)
     house = House(db, folder)
-    told = {"data_dir": folder, "database_url": url, "sweep_seconds": 3600, **changes}
+    told = {"data_dir": folder, "database_url": url, "sweep_seconds": 3600, "writer": "thread", **changes}
     settings = Settings(**told)
     try:
         with serving(settings) as (server, base), httpx.Client(base_url=base, timeout=30, trust_env=False) as client:
             found = Live(house, client, settings, server)
-            house.recorder = found.services.recorder  # one writer: its published checkpoint is the newest
+            house.recorder = found.services.intake.recorder  # one writer: its published checkpoint is the newest
             yield found
     finally:
         db.close()

@@ -178,7 +178,7 @@ class Stocked:
         return Right(body=small.policy(title=f"Kebijakan {self._turn}") if self._turn % 3 else small.plan())
 
     def _tile(self) -> str:
-        return f"000.p/{min(self.live.services.recorder.published[0], 255)}"
+        return f"000.p/{min(self.live.services.view.published[0], 255)}"
 
     # -- people --------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import pytest
 
 from app.clock import FixedClock, parse_rfc3339
-from app.worker import Worker
+from app.custody.rounds import Rounds
 from tests import small
 from tests.web.live import living
 
@@ -25,6 +25,13 @@ def released(served):
     return phone, box
 
 
+def rounds_of(served, clock=None, *, demo=True):
+    """Return the clock's rounds over the served ledger, not started."""
+    services = served.services
+    writer = services.intake
+    return Rounds(services.settings, clock or services.clock, services.db, writer.recorder, writer, demo=demo)
+
+
 def verdicts(served):
     return [one["code"] or one["result"] for one in served.get("/v1/events", "auditor", type="verdict").json()["items"]]
 
@@ -42,37 +49,33 @@ def test_an_event_of_a_later_hour_finds_what_fell_due_before_it(served, released
 
 
 def test_a_demo_ledger_does_not_age_by_itself(served, released):
-    worker = Worker(served.services)
-    assert worker.sweep() == 0
+    assert rounds_of(served).sweep() == 0
     assert verdicts(served) == []
     assert served.get("/v1/handovers", "auditor", status="overdue").json()["items"] == []
 
 
 def test_a_ledger_of_today_goes_by_the_machines_clock(served, released):
-    served.services.demo = False
-    served.services.clock = FixedClock(parse_rfc3339("2024-10-25T13:00:00+08:00"))
-    worker = Worker(served.services)
-    assert worker.sweep() == 1
-    assert worker.sweep() == 0
+    clock = FixedClock(parse_rfc3339("2024-10-25T13:00:00+08:00"))
+    rounds = rounds_of(served, clock, demo=False)
+    assert rounds.sweep() == 1
+    assert rounds.sweep() == 0
     assert len(verdicts(served)) == 1
 
 
 def test_the_clock_forgets_what_expired_now_and_then(served):
     served.token("field")
-    served.services.clock = FixedClock(2**42)
-    worker = Worker(served.services)
-    assert worker.purge() == 1
-    assert [worker.purge() for _ in range(3)] == [0, 0, 0]
+    rounds = rounds_of(served, FixedClock(2**42))
+    assert rounds.purge() == 1
+    assert [rounds.purge() for _ in range(3)] == [0, 0, 0]
 
 
 def test_a_round_that_fails_is_tried_again(served):
-    worker = Worker(served.services)
-    rounds = []
+    rounds, failed = rounds_of(served), []
 
     def broken():
-        rounds.append(1)
+        failed.append(1)
         raise ZeroDivisionError
 
-    worker._guarded(broken)
-    worker._guarded(broken)
-    assert rounds == [1, 1]
+    rounds._guarded(broken)
+    rounds._guarded(broken)
+    assert failed == [1, 1]

@@ -113,7 +113,7 @@ class Founding:
         for start in range(0, len(signed), GROUP):
             proven = []
             for item in signed[start : start + GROUP]:
-                one = self.recorder.prove(item.jws, self.now_ms)
+                one = self.recorder.prover.prove(item.jws, self.now_ms)
                 one.documents.update(documents or {})
                 proven.append(one)
             for answer in self.recorder.record(proven):

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from app.config import Settings
-from app.main import configure_logging
+from app.logs import configure_logging
 
 
 @pytest.fixture

@@ -1,0 +1,140 @@
+"""Steps 1 and 2 of a scan's walk: bytes to envelope to proven event, before any lock (design section 2).
+
+A `Prover` reads the public keys of enrolled devices and nothing else. What it lets pass is well formed and signed
+by every key that it names; whether those keys may act is judged later, under the lock. Malformed and unproven
+events are not recorded, by anybody.
+
+A proven event can travel to another process of this service (`app.custody.link`): it takes its bytes along and is
+read again there by the model of its type; the strict parse and the signatures are not repeated.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from app.canon import JsonValue, b64url_decode
+from app.custody.events import Event, parse_event, read_again
+from app.custody.private import PrivateContent
+from app.db import Database
+from app.errors import MalformedError
+from app.keys import records as key_records
+from app.keys.verify import Jws, PublicKey, parse_jws, prove
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenEvent:
+    """An event whose every signature verifies under the key its header names; not yet judged.
+
+    `value` is the JWS object as received; `private` what travels beside it; `received_ms` the server's time.
+    """
+
+    event: Event
+    value: JsonValue
+    received_ms: int
+    private: tuple[PrivateContent, ...] = ()
+    documents: dict[str, bytes] = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as bytes and what was computed of them: half the cost of carrying the parsed models."""
+        event = self.event
+        told = (event.type.name, event.hash, event.at_ms)
+        return _arrived, (told, self.value, self.received_ms, self.private, self.documents)
+
+
+def _arrived(
+    told: tuple[str, str, int], value: JsonValue, received_ms: int, private: tuple[PrivateContent, ...],
+    documents: dict[str, bytes],
+) -> ProvenEvent:  # fmt: skip
+    payload = b64url_decode(cast("dict[str, str]", value)["payload"])
+    return ProvenEvent(read_again(payload, *told), value, received_ms, private, documents)
+
+
+class Prover:
+    """Proves events of one ledger; remembers the public keys that it has seen enrolled."""
+
+    def __init__(self, db: Database, ledger_id: int, origin: str) -> None:
+        """Start with no key remembered.
+
+        Args:
+            db: Read only.
+            ledger_id: The ledger's number.
+            origin: Its origin, which every event must name.
+        """
+        self._db = db
+        self._ledger_id = ledger_id
+        self._origin = origin
+        self._known: dict[str, PublicKey] = {}
+
+    def prove(self, value: JsonValue, received_ms: int, *, offered: dict[str, PublicKey] | None = None) -> ProvenEvent:
+        """Turn a parsed body into a proven event, or raise; nothing is recorded of what fails here.
+
+        Args:
+            value: The JWS object, or `{"event": JWS, "private": {...}}`.
+            received_ms: The server's time, UTC milliseconds.
+            offered: Keys that earlier events of the same batch enrol; they count if those are accepted.
+
+        Raises:
+            MalformedError: Shape, payload or private contents are wrong; `wrong_ledger` for another origin.
+            UnprovenError: A signature does not verify, or its key is not enrolled here (`unknown_key`).
+            TooLargeError: The payload exceeds 16 KiB.
+        """
+        jws_value, private_value = _split_body(value)
+        jws = parse_jws(jws_value)
+        event = parse_event(jws.payload)
+        if event.body.ledger != self._origin:
+            raise MalformedError("That event is for another ledger.", code="wrong_ledger", ledger=self._origin)
+        _check_signature_set(event, jws)
+        prove(jws, lambda kid: self._public_key(kid, offered or {}))
+        return ProvenEvent(event, jws_value, received_ms, PrivateContent.parse_all(private_value, event.body.private))
+
+    def forget(self, kid: str) -> None:
+        """Look a key up again next time: the ledger does not know it, or not any more."""
+        self._known.pop(kid, None)
+
+    def _public_key(self, kid: str, offered: dict[str, PublicKey]) -> PublicKey | None:
+        known = self._known.get(kid) or offered.get(kid)
+        if known is not None:
+            return known
+        with self._db.read() as session:
+            found = key_records.keys_by_kid(session, self._ledger_id, [kid])
+        if not found:
+            return None
+        self._known[kid] = key_records.public_key(found[0])
+        return self._known[kid]
+
+
+def _split_body(value: JsonValue) -> tuple[JsonValue, JsonValue]:
+    if isinstance(value, dict) and "event" in value:
+        if not set(value) <= {"event", "private"}:
+            raise MalformedError("Beside `event` only `private` may travel.", code="body_shape")
+        return value["event"], value.get("private")
+    return value, None
+
+
+def _check_signature_set(event: Event, jws: Jws) -> None:
+    signed = [signature.kid for signature in jws.signatures]
+    if len(signed) != len(event.body.signers) or set(signed) != set(event.body.signers):
+        raise MalformedError(
+            "The envelope's signatures are not exactly those that the event names.",
+            code="signature_set",
+            missing=sorted(set(event.body.signers) - set(signed)),
+            unexpected=sorted(set(signed) - set(event.body.signers)),
+        )
+
+
+def offered_keys(events: Iterable[Event]) -> dict[str, PublicKey]:
+    """Return the keys that these events would bring in, for proving what comes with them in one batch.
+
+    They count for signatures only: whether they are enrolled is judged under the lock.
+    """
+    jwks = [event.details.jwk for event in events if event.type.name == "key.enrol"]
+    for event in events:
+        if event.type.name == "ledger.genesis":
+            jwks += [named.jwk for named in (*event.details.administrators, *event.details.agencies)]
+    keys = {}
+    for jwk in jwks:
+        with suppress(MalformedError):  # an unsound key is the rule's to refuse; it signs nothing
+            key = PublicKey.from_jwk(jwk.model_dump(exclude_none=True))
+            keys[key.kid] = key
+    return keys

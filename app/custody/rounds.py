@@ -1,0 +1,89 @@
+"""The clock's rounds: what happens because time passes, in the process that writes.
+
+Every round: cancels that fall due, goods that are overdue, events that wait too long; expired tokens. On a demo
+ledger time is that of its newest event, never the machine's: a story that was told last month does not go on by
+itself. What the clock writes goes through the intake like everything else.
+"""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from app.clock import Clock
+from app.config import Settings
+from app.custody.intake import Intake
+from app.custody.lookup import newest_ms
+from app.custody.record import Recorder
+from app.db import Database
+from app.errors import BusyError
+from app.keys.tokens import purge
+
+log = structlog.get_logger(__name__)
+WAIT_SECONDS = 60
+PURGE_EVERY = 60
+
+
+class Rounds:
+    """One thread that wakes every `sweep_seconds`."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, db: Database, recorder: Recorder, intake: Intake, *, demo: bool
+    ) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+            settings: `sweep_seconds` is the pause between two rounds.
+            clock: Tells the time; not asked on a demo ledger.
+            db: For what is no event: expired tokens.
+            recorder: Does the clock's work, on the writer's thread.
+            intake: The way to that thread.
+            demo: The genesis says so.
+        """
+        self._settings, self._clock, self._db = settings, clock, db
+        self._recorder, self._intake, self._demo = recorder, intake, demo
+        self._stopping = threading.Event()
+        self._rounds = 0
+        self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after the round it is in."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._settings.sweep_seconds):
+            for work in (self.sweep, self.purge):
+                self._guarded(work)
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        """Do one piece of work; what fails is logged and tried again in the next round."""
+        try:
+            work()
+        except BusyError:
+            log.info("round_postponed", work=work.__name__)
+        except Exception:
+            log.exception("round_failed", work=work.__name__)
+
+    def sweep(self) -> int:
+        """Write the verdicts that are due now; returns how many."""
+        with self._db.read() as session:
+            newest = newest_ms(session, self._recorder.ledger_id)
+        now_ms = newest if self._demo else self._clock.now_ms()
+        written = self._intake.call(lambda: self._recorder.sweep(now_ms)).result(WAIT_SECONDS)
+        if written:
+            log.info("verdicts_written", verdicts=written)
+        return written
+
+    def purge(self) -> int:
+        """Forget what has expired, once in many rounds; returns how many rows went."""
+        self._rounds += 1
+        if self._rounds % PURGE_EVERY != 1:
+            return 0
+        with self._db.write() as session:
+            return purge(session, self._recorder.ledger_id, self._clock.now_ms())
