@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pkgutil import resolve_name
 
+from anyio import to_thread
 from fastapi import FastAPI
 
 from app.clock import Clock, SystemClock
@@ -30,6 +31,8 @@ from app.web.services import Services
 VERSION = "0.1.0"
 WORKER = "app.worker:Worker"
 """Named, not imported: entrances do not see each other."""
+READERS = 6
+"""Requests that are answered in threads at a time: more take turns with each other at twice the cost."""
 
 
 def create_app(settings: Settings | None = None, clock: Clock | None = None) -> FastAPI:
@@ -46,6 +49,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services = open_services(chosen, clock or SystemClock(), metrics)
         app.state.services = services
+        to_thread.current_default_thread_limiter().total_tokens = READERS
         try:
             async with _writing(services):
                 yield

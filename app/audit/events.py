@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import ColumnElement, Select, and_, select
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, select
 
 from app.audit.places import Answer, Places, utc
 from app.audit.scope import Scope, subtree
@@ -22,7 +22,7 @@ from app.canon import JsonValue, b64url_decode, b64url_encode
 from app.custody._tables import EVENT, EVENT_UNIT, OUTCOME
 from app.custody.record import receipt_of
 from app.custody.state import EventRef
-from app.db import ReadSession
+from app.db import Int, ReadSession
 from app.errors import MissingError
 from app.keys.grants import Viewer
 from app.ledger._tables import CHECKPOINT, LEAF
@@ -36,6 +36,13 @@ NAMES_PER_STATEMENT = 10_000
 _OWN = {"outcome", "outcome_index", "retracted_index"}
 REF_COLUMNS: tuple[ColumnElement[Any], ...] = tuple(
     (OUTCOME if field.name in _OWN else EVENT).c[field.name] for field in fields(EventRef)
+)
+
+_LEDGER: BindParameter[int] = bindparam("ledger", type_=Int)
+_STOOD = (
+    select(CHECKPOINT.c.size, CHECKPOINT.c.root, EVENT.c.received_ms)
+    .join(EVENT, and_(EVENT.c.ledger_id == _LEDGER, EVENT.c.leaf_index == CHECKPOINT.c.size - 1))
+    .where(CHECKPOINT.c.ledger_id == _LEDGER, CHECKPOINT.c.size.in_(bindparam("sizes", expanding=True)))
 )
 
 
@@ -82,7 +89,7 @@ class Told:
         return list(dict.fromkeys([*self.body.get("units", ()), *links]))
 
 
-def told_events(ledger_id: int, *more: ColumnElement[Any]) -> Select[Any]:
+def told_events(ledger_id: int | BindParameter[int], *more: ColumnElement[Any]) -> Select[Any]:
     """Return the query for events with outcome and leaf, and more columns after these."""
     outcome = and_(OUTCOME.c.ledger_id == EVENT.c.ledger_id, OUTCOME.c.hash == EVENT.c.hash)
     leaf = and_(LEAF.c.ledger_id == EVENT.c.ledger_id, LEAF.c.leaf_index == EVENT.c.leaf_index)
@@ -106,12 +113,8 @@ def seen_times(session: ReadSession, ledger_id: int, events: Iterable[Told]) -> 
     sizes = sorted({event.cited[0] for event in events} - {0})
     found: dict[tuple[int, str], int] = {}
     for start in range(0, len(sizes), NAMES_PER_STATEMENT):
-        rows = session.execute(
-            select(CHECKPOINT.c.size, CHECKPOINT.c.root, EVENT.c.received_ms)
-            .join(EVENT, and_(EVENT.c.ledger_id == ledger_id, EVENT.c.leaf_index == CHECKPOINT.c.size - 1))
-            .where(CHECKPOINT.c.ledger_id == ledger_id)
-            .where(CHECKPOINT.c.size.in_(sizes[start : start + NAMES_PER_STATEMENT]))
-        )
+        part = sizes[start : start + NAMES_PER_STATEMENT]
+        rows = session.execute(_STOOD, {"ledger": ledger_id, "sizes": part})
         found.update({(size, b64url_encode(bytes(root))): received for size, root, received in rows})
     return found
 

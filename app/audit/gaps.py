@@ -7,17 +7,23 @@ Each has a cause, and ends only by a signed answer; a scan of the goods ends non
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from app.audit.events import Told
 from app.custody._tables import DISCREPANCY
 from app.custody.state import Handover
-from app.db import ReadSession
+from app.db import Int, ReadSession
 
 END = 2**62
 """The leaf index that no ledger reaches: the open end of an interval."""
 BREAKS = {"SHORT": "missing", "UNSOLICITED": "unsolicited_receipt"}
 """Discrepancies that leave the custody of a unit uncertain from their leaf on, and the cause to tell."""
+
+_NOTED = (DISCREPANCY.c.unit, DISCREPANCY.c.rule, DISCREPANCY.c.leaf_index, DISCREPANCY.c.handover)
+_BREAKS = select(*_NOTED).where(
+    DISCREPANCY.c.ledger_id == bindparam("ledger", type_=Int),
+    DISCREPANCY.c.unit.in_(bindparam("units", expanding=True)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +99,8 @@ def _uncertain(
     session: ReadSession, ledger_id: int, windows: list[Window], found: Sequence[Found], known: int
 ) -> Iterator[Gap]:
     """Yield what was reported missing, or came without a release; rules version 1 ends the first never."""
-    rows = session.execute(
-        select(DISCREPANCY.c.unit, DISCREPANCY.c.rule, DISCREPANCY.c.leaf_index, DISCREPANCY.c.handover)
-        .where(DISCREPANCY.c.ledger_id == ledger_id, DISCREPANCY.c.unit.in_(sorted({w.unit for w in windows})))
-    ).all()  # fmt: skip
+    units = sorted({window.unit for window in windows})
+    rows = session.execute(_BREAKS, {"ledger": ledger_id, "units": units}).all()
     for window in windows:
         for unit, rule, index, handover in rows:
             short = rule == "SHORT" and handover is not None

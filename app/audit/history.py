@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, literal, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, case, literal, or_, select
 
 from app.audit import handovers
 from app.audit.events import Told, event_as_json, seen_times, told, told_events
@@ -23,7 +23,7 @@ from app.audit.units import Standing, look_up
 from app.canon import JsonValue
 from app.custody._tables import EVENT, EVENT_UNIT, HANDOVER
 from app.custody.state import Handover
-from app.db import Int, ReadSession
+from app.db import Int, ReadSession, Str
 from app.keys.grants import Viewer
 from app.units._tables import CONTAINMENT, UNIT
 
@@ -32,6 +32,45 @@ DECIDES = frozenset({"verdict", "decision"})
 _HANDOVER: tuple[ColumnElement[Any], ...] = tuple(
     HANDOVER.c[field.name].label(f"h_{field.name}") for field in fields(Handover)
 )
+
+
+# -- queries, made once: making one costs more than asking it -----------------------------------------------
+
+_LEDGER: BindParameter[int] = bindparam("ledger", type_=Int)
+
+
+def _windows_query() -> Select[Any]:
+    itself = select(
+        UNIT.c.unit, literal(-1, Int).label("since"), literal(END, Int).label("until"), literal(0, Int).label("depth")
+    ).where(UNIT.c.ledger_id == _LEDGER, UNIT.c.unit == bindparam("unit", type_=Str))
+    start, inside = itself.cte("windows", recursive=True), CONTAINMENT
+    known: BindParameter[int] = bindparam("known", type_=Int)
+    until = case((inside.c.until_index < known, inside.c.until_index), else_=literal(END, Int))
+    windows = start.union_all(
+        select(
+            inside.c.parent,
+            case((inside.c.since_index > start.c.since, inside.c.since_index), else_=start.c.since),
+            case((until < start.c.until, until), else_=start.c.until),
+            start.c.depth + 1,
+        ).where(
+            inside.c.ledger_id == _LEDGER, inside.c.child == start.c.unit, inside.c.since_index < known,
+            inside.c.since_index < start.c.until, until > start.c.since,
+        )
+    )  # fmt: skip
+    return select(windows).order_by(windows.c.depth, windows.c.since)
+
+
+def _told_query() -> Select[Any]:
+    indexes = select(EVENT_UNIT.c.leaf_index).where(_NAMING)
+    handover = and_(HANDOVER.c.ledger_id == _LEDGER, HANDOVER.c.release == EVENT.c.hash)
+    return told_events(_LEDGER, *_HANDOVER).outerjoin(HANDOVER, handover).where(EVENT.c.leaf_index.in_(indexes))
+
+
+_WINDOWS = _windows_query()
+# The key of `event_unit` begins with the unit, so this finds the rows; a range over the ledger would walk it.
+_NAMING = and_(EVENT_UNIT.c.ledger_id == _LEDGER, EVENT_UNIT.c.unit.in_(bindparam("units", expanding=True)))
+_NAMED = select(EVENT_UNIT.c.unit, EVENT_UNIT.c.leaf_index, EVENT_UNIT.c.seq).where(_NAMING)
+_TOLD = _told_query()
 
 
 def unit_history(
@@ -78,30 +117,14 @@ def unit_history(
 
 def _windows(session: ReadSession, ledger_id: int, unit: str, known: int) -> list[Window]:
     """Return the unit and every container with the intervals in which it lay inside, the unit itself first."""
-    itself = select(
-        UNIT.c.unit, literal(-1, Int).label("since"), literal(END, Int).label("until"), literal(0, Int).label("depth")
-    ).where(UNIT.c.ledger_id == ledger_id, UNIT.c.unit == unit)
-    start, inside = itself.cte("windows", recursive=True), CONTAINMENT
-    until = case((inside.c.until_index < known, inside.c.until_index), else_=literal(END, Int))
-    windows = start.union_all(
-        select(
-            inside.c.parent,
-            case((inside.c.since_index > start.c.since, inside.c.since_index), else_=start.c.since),
-            case((until < start.c.until, until), else_=start.c.until),
-            start.c.depth + 1,
-        ).where(
-            inside.c.ledger_id == ledger_id, inside.c.child == start.c.unit, inside.c.since_index < known,
-            inside.c.since_index < start.c.until, until > start.c.since,
-        )
-    )  # fmt: skip
-    return [Window(*row) for row in session.execute(select(windows).order_by(windows.c.depth, windows.c.since))]
+    return [Window(*row) for row in session.execute(_WINDOWS, {"ledger": ledger_id, "unit": unit, "known": known})]
 
 
 def _events(session: ReadSession, ledger_id: int, standing: Standing, windows: list[Window], known: int) -> list[Found]:
     """Return the events of the history in ledger order, each once, through the innermost container."""
     reach = _through(session, ledger_id, windows, known)
     found: dict[int, Found] = {}
-    for row in session.execute(_told_of(ledger_id, windows)):
+    for row in session.execute(_TOLD, _named_in(ledger_id, windows)):
         event = told(row)
         if event.ref.leaf_index in reach:
             via, seq = reach[event.ref.leaf_index]
@@ -113,21 +136,17 @@ def _events(session: ReadSession, ledger_id: int, standing: Standing, windows: l
     return [found[index] for index in sorted(found)]
 
 
-def _naming(ledger_id: int, windows: list[Window]) -> ColumnElement[bool]:
-    """Return the predicate over `event_unit` for the unit and all that ever contained it.
-
-    Its key begins with the unit, so this finds the rows; a range over the ledger would walk it.
-    """
-    return and_(EVENT_UNIT.c.ledger_id == ledger_id, EVENT_UNIT.c.unit.in_(sorted({w.unit for w in windows})))
+def _named_in(ledger_id: int, windows: list[Window]) -> dict[str, Any]:
+    """Return the parameters of `_NAMING`: the unit and all that ever contained it."""
+    return {"ledger": ledger_id, "units": sorted({window.unit for window in windows})}
 
 
 def _through(
     session: ReadSession, ledger_id: int, windows: list[Window], known: int
 ) -> dict[int, tuple[str | None, int | None]]:
     """Return by leaf index the innermost container through which it reached the unit, or its place in the chain."""
-    columns = select(EVENT_UNIT.c.unit, EVENT_UNIT.c.leaf_index, EVENT_UNIT.c.seq)
     named: dict[str, list[tuple[int, int | None]]] = {}
-    for unit, index, seq in session.execute(columns.where(_naming(ledger_id, windows))):
+    for unit, index, seq in session.execute(_NAMED, _named_in(ledger_id, windows)):
         named.setdefault(unit, []).append((index, seq))
     reach: dict[int, tuple[str | None, int | None]] = {}
     for window in windows:
@@ -135,12 +154,6 @@ def _through(
             if window.holds(index, known):
                 reach.setdefault(index, (window.unit, None) if window.depth else (None, seq))
     return reach
-
-
-def _told_of(ledger_id: int, windows: list[Window]) -> Select[Any]:
-    indexes = select(EVENT_UNIT.c.leaf_index).where(_naming(ledger_id, windows))
-    handover = and_(HANDOVER.c.ledger_id == ledger_id, HANDOVER.c.release == EVENT.c.hash)
-    return told_events(ledger_id, *_HANDOVER).outerjoin(HANDOVER, handover).where(EVENT.c.leaf_index.in_(indexes))
 
 
 def _reached(events: Iterable[Found]) -> dict[str | int | None, str | None]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping, bindparam, select
 
 from app.audit.scope import Scope, below, subtree
 from app.canon import JsonValue
 from app.clock import rfc3339_ms
-from app.db import ReadSession
+from app.db import Int, ReadSession
 from app.errors import MissingError
 from app.keys.grants import Viewer
 from app.units._tables import PLACE
@@ -22,6 +22,9 @@ from app.units._tables import PLACE
 Answer = dict[str, JsonValue]
 MAX_PLACES = 500
 MAX_CHILDREN = 2000
+_NAMES = select(PLACE.c.place, PLACE.c.name, PLACE.c.zone).where(
+    PLACE.c.ledger_id == bindparam("ledger", type_=Int), PLACE.c.place.in_(bindparam("places", expanding=True))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +37,7 @@ class Places:
     def load(cls, session: ReadSession, ledger_id: int, places: Iterable[str | None]) -> "Places":
         """Load the places among these ids, in one statement."""
         named = sorted({place for place in places if place is not None})
-        rows = session.execute(
-            select(PLACE.c.place, PLACE.c.name, PLACE.c.zone).where(
-                PLACE.c.ledger_id == ledger_id, PLACE.c.place.in_(named)
-            )
-        )
+        rows = session.execute(_NAMES, {"ledger": ledger_id, "places": named})
         return cls({place: (name, zone) for place, name, zone in rows})
 
     def name(self, place: str | None) -> str | None:

@@ -19,17 +19,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from sqlalchemy import ColumnElement, Select, Text, and_, func, or_, select, true, type_coerce
+from sqlalchemy import BindParameter, ColumnElement, Select, Text, and_, bindparam, func, or_, select, true, type_coerce
 from sqlalchemy.sql.expression import CTE
 
 from app.custody._tables import DISCREPANCY, EVENT, EVENT_UNIT, HANDOVER
-from app.db import ReadSession
+from app.db import Int, ReadSession, Str
 from app.errors import MissingError
 from app.keys.grants import Viewer
 from app.units._tables import PLACE, UNIT
 from app.units.state import Unit
 
 Predicate = ColumnElement[bool]
+_LEDGER: BindParameter[int] = bindparam("ledger", type_=Int)
+_PATH = select(PLACE.c.path).where(PLACE.c.ledger_id == _LEDGER, PLACE.c.place == bindparam("place", type_=Str))
+_PATHS = select(PLACE.c.place, PLACE.c.path).where(
+    PLACE.c.ledger_id == _LEDGER, PLACE.c.place.in_(bindparam("places", expanding=True))
+)
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,7 @@ class Scope:
         """Look up the viewer's place; one statement, none for who may see everywhere."""
         if viewer.place is None:
             return cls(ledger_id, viewer, "")
-        found = session.execute(
-            select(PLACE.c.path).where(PLACE.c.ledger_id == ledger_id, PLACE.c.place == viewer.place)
-        ).scalar()
+        found = session.execute(_PATH, {"ledger": ledger_id, "place": viewer.place}).scalar()
         return cls(ledger_id, viewer, found)
 
     @property
@@ -146,7 +149,8 @@ class Scope:
         named = sorted({place for place in places if place is not None})
         if self.path == "" or not named:
             return frozenset(named)
-        return frozenset(session.execute(self.places().where(PLACE.c.place.in_(named))).scalars())
+        told = session.execute(_PATHS, {"ledger": self.ledger_id, "places": named})
+        return frozenset(place for place, path in told if self.path is not None and path.startswith(self.path))
 
     def sees_unit(self, unit: Unit, outermost: Unit, inside: frozenset[str]) -> bool:
         """Say whether the viewer sees a unit.

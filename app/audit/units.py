@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, literal, select
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, literal, select
 
 from app.audit import discrepancies, handovers
 from app.audit.places import Answer, Places, utc
 from app.audit.scope import Scope
 from app.canon import JsonValue
 from app.custody._tables import EVENT, HANDOVER
-from app.db import ReadSession
+from app.db import Int, ReadSession, Str
 from app.errors import MalformedError, MissingError
 from app.ids import parse_unit_id
 from app.keys.grants import Viewer
@@ -27,6 +27,29 @@ MAX_CONTENTS = 256
 MAX_ALIASES = 50
 COLUMNS: tuple[ColumnElement[Any], ...] = tuple(UNIT.c[field.name] for field in fields(Unit))
 _LABEL: tuple[ColumnElement[Any], ...] = tuple(LABEL.c[field.name] for field in fields(Label))
+
+_LEDGER: BindParameter[int] = bindparam("ledger", type_=Int)
+_BY_LABEL = select(*_LABEL).where(LABEL.c.ledger_id == _LEDGER, LABEL.c.label == bindparam("label", type_=Str))
+
+
+def _upwards() -> Select[Any]:
+    """Return the query for a unit and what contains it, made once: making one costs more than asking it."""
+    up = (
+        select(UNIT.c.unit, UNIT.c.parent, literal(0).label("depth"))
+        .where(UNIT.c.ledger_id == _LEDGER, UNIT.c.unit == bindparam("unit", type_=Str))
+        .cte("up", recursive=True)
+    )
+    above = UNIT.alias("above")
+    up = up.union_all(
+        select(above.c.unit, above.c.parent, up.c.depth + 1).where(
+            above.c.ledger_id == _LEDGER, above.c.unit == up.c.parent
+        )
+    )
+    inside = select(*COLUMNS).join(up, up.c.unit == UNIT.c.unit)
+    return inside.where(UNIT.c.ledger_id == _LEDGER).order_by(up.c.depth)
+
+
+_UPWARDS = _upwards()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +80,7 @@ def look_up(session: ReadSession, scope: Scope, named: str) -> Standing:
             was replaced or spoiled.
     """
     key = _canonical(session, scope, named)
-    row = session.execute(select(*_LABEL).where(LABEL.c.ledger_id == scope.ledger_id, LABEL.c.label == key)).first()
+    row = session.execute(_BY_LABEL, {"ledger": scope.ledger_id, "label": key}).first()
     label = Label(*row) if row is not None else None
     chain = _chain(session, scope.ledger_id, label.unit if label is not None and label.unit else key)
     if not chain:
@@ -98,21 +121,7 @@ def _canonical(session: ReadSession, scope: Scope, named: str) -> str:
 
 def _chain(session: ReadSession, ledger_id: int, unit: str) -> list[Unit]:
     """Return a unit and what contains it, innermost first; empty when there is no such unit."""
-    up = (
-        select(UNIT.c.unit, UNIT.c.parent, literal(0).label("depth"))
-        .where(UNIT.c.ledger_id == ledger_id, UNIT.c.unit == unit)
-        .cte("up", recursive=True)
-    )
-    above = UNIT.alias("above")
-    up = up.union_all(
-        select(above.c.unit, above.c.parent, up.c.depth + 1).where(
-            above.c.ledger_id == ledger_id, above.c.unit == up.c.parent
-        )
-    )
-    rows = session.execute(
-        select(*COLUMNS).join(up, up.c.unit == UNIT.c.unit).where(UNIT.c.ledger_id == ledger_id).order_by(up.c.depth)
-    )
-    return [Unit(*row) for row in rows]
+    return [Unit(*row) for row in session.execute(_UPWARDS, {"ledger": ledger_id, "unit": unit})]
 
 
 def _refuse_blank(session: ReadSession, scope: Scope, label: Label | None) -> None:
@@ -216,7 +225,7 @@ def _label(session: ReadSession, ledger_id: int, standing: Standing) -> JsonValu
     """Return the label that the unit carries now."""
     label, worn = standing.label, standing.unit.label
     if worn is not None and (label is None or label.label != worn):
-        row = session.execute(select(*_LABEL).where(LABEL.c.ledger_id == ledger_id, LABEL.c.label == worn)).first()
+        row = session.execute(_BY_LABEL, {"ledger": ledger_id, "label": worn}).first()
         label = Label(*row) if row is not None else None
     return {"label": label.label, "status": label.status, "block": label.block} if label is not None else None
 
