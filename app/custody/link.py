@@ -88,6 +88,7 @@ class WriterLink(asyncio.Protocol):
             async with asyncio.timeout(START_SECONDS):
                 await self._ready
         except TimeoutError:
+            await self.stop()
             raise RuntimeError("The writer did not start in time.") from None
         except BaseException:
             await self.stop()

@@ -27,7 +27,7 @@ from app.units.documents import Code, Moment, Name, Policy
 from app.web.answers import Json, read_json, read_model
 from app.web.auth import allow, public, viewer_of
 from app.web.declare import Says, Takes, declare, ref
-from app.web.events import answer_with, received_at
+from app.web.events import HEADERS, SCENARIO_TIME, answer_with, received_at
 from app.web.services import Services, services_of
 
 router = APIRouter()
@@ -176,6 +176,7 @@ def _told(found: Enrolment) -> dict[str, Any]:
         },
         takes=Takes(ref("Approval")),
         problems=(404, 409, 410, 422, 423),
+        headers={SCENARIO_TIME: HEADERS[SCENARIO_TIME]},
         tag="people",
     ),
 )

@@ -35,7 +35,7 @@ BATCH_DEPTH = 18
 RECEIPT_TYP = "custody-receipt+json"
 SCENARIO_TIME = "Custody-Scenario-Time"
 _SIGNED = "The signatures of the event are what counts."
-_HEADERS = {
+HEADERS = {
     "Prefer": "`respond-async`: answer as soon as the event is durable, without proof, with a signed `admission`. "
     "`return=minimal` (batch): leave the proofs out.",
     SCENARIO_TIME: "RFC 3339; the time of receipt, on a ledger whose genesis says `demo` only.",
@@ -69,7 +69,7 @@ def received_at(request: Request, services: Services) -> tuple[int, int | None]:
         },
         takes=Takes(ref("SignedEvent")),
         problems=(401, 403, 409, 410, 422, 423),
-        headers=_HEADERS,
+        headers=HEADERS,
         tag="events",
     ),
 )
@@ -140,7 +140,7 @@ def _admission(services: Services, receipt: Receipt) -> str:
         {200: Says("One result per event, in order; each stands alone.", ref("BatchAnswer"))},
         takes=Takes(ref("Batch")),
         problems=(403,),
-        headers=_HEADERS,
+        headers=HEADERS,
         tag="events",
     ),
 )

@@ -32,7 +32,7 @@ from app.units.state import Label
 from app.web.answers import Json, read_json, read_model
 from app.web.auth import allow, viewer_of
 from app.web.declare import Says, Takes, declare, ref
-from app.web.events import received_at, record_one
+from app.web.events import HEADERS, received_at, record_one
 from app.web.labelwords import Words
 from app.web.paging import page, text_after
 from app.web.services import Services, services_of
@@ -80,6 +80,7 @@ async def fresh_ids(request: Request) -> Response:
         },
         takes=Takes(ref("LabelsIssue")),
         problems=(409, 410, 422, 423),
+        headers=HEADERS,
         tag="labels",
     ),
 )
@@ -96,7 +97,7 @@ def _proven_issue(services: Services, value: JsonValue, received_ms: int) -> Pro
     """Prove the event and keep the list of ids that it commits to.
 
     Raises:
-        MalformedError: `body_shape`, `label_checksum`, and whatever `Recorder.prove` raises.
+        MalformedError: `body_shape`, `label_checksum`, and whatever `Prover.prove` raises.
         RefusedError: `ids_mismatch`: the event is of another type or commits to another list.
         TooLargeError: More ids than a block may hold.
     """

@@ -1,6 +1,7 @@
 """The auditor's lists: events, handovers, discrepancies, and the balance."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
@@ -19,6 +20,7 @@ from app.web.query import Cursor, Limit, Moment, Size, Word, moment_ms
 from app.web.services import services_of
 
 router = APIRouter()
+FIGURE_EVENTS = "/v1/reconciliation/events"
 _ANYBODY = anybody_enrolled()
 _WATCHERS = allow("auditor", "administrator", "operator", "integrator")
 _ACCOUNTANTS = allow("auditor", "administrator", "operator")
@@ -130,11 +132,25 @@ def get_reconciliation(
             session, services.ledger_id, viewer_of(request), election=election, contest=contest, place=place,
             size=size, events_per_figure=events,
         )  # fmt: skip
-    return Json(told)
+    filters = {"election": election, "place": place, "size": size}
+    return Json({**told, "contests": [_addressed(one, filters) for one in cast("list[Any]", told["contests"])]})
+
+
+def _addressed(contest: dict[str, Any], filters: dict[str, Any]) -> dict[str, Any]:
+    """Say of each figure with more events than are shown where the whole list is."""
+
+    def address(figure: str) -> str:
+        asked = {"contest": contest["contest"], "figure": figure, **filters}
+        return f"{FIGURE_EVENTS}?{urlencode({name: value for name, value in asked.items() if value is not None})}"
+
+    figures = [
+        {**one, "next": address(one["figure"]) if one["next"] is not None else None} for one in contest["figures"]
+    ]
+    return {**contest, "figures": figures}
 
 
 @router.get(
-    "/v1/reconciliation/events",
+    FIGURE_EVENTS,
     **declare(
         _ACCOUNTANTS,
         {200: Says("The events behind one figure, a page.", ref("FigureEvents"))},

@@ -271,3 +271,16 @@ def test_the_description_is_complete(lite):
     named = {part.split("'")[0] for part in text.split("#/components/schemas/")[1:]}
     assert named <= known
     assert "bearer" in schema["components"]["securitySchemes"]
+
+
+def test_a_figure_says_where_all_of_its_events_are(live, officer):
+    live.boxes(officer, [small.TPS1])
+    told = live.get("/v1/reconciliation", "auditor", events=0).json()
+    figures = [figure for contest in told["contests"] for figure in contest["figures"]]
+    more = [figure for figure in figures if figure["next"] is not None]
+    assert all((figure["next"] is not None) == (figure["count"] > 0) for figure in figures)
+    assert more
+    for figure in more:
+        all_of_it = live.http.get(figure["next"], headers=live.headers("auditor"))
+        assert all_of_it.status_code == 200
+        assert (all_of_it.json()["figure"], all_of_it.json()["count"]) == (figure["figure"], figure["count"])
