@@ -9,11 +9,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from app.cli.migrate import upgrade
 from app.db import Database
 from tests.house import House
 from tests.postgres import drop_database, fresh_database, running_postgres
+from tests.strategies import LONG
+
+# An ordinary run tries the same examples every time and never judges how fast it is: a slow machine is no bug.
+settings.register_profile(
+    "house", deadline=None, derandomize=not LONG, database=None, print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)  # fmt: skip
+settings.load_profile("house")
 
 BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
