@@ -16,6 +16,8 @@ from concurrent.futures import Future
 from functools import partial
 from typing import cast
 
+import structlog
+
 from app.clock import Clock, SystemClock
 from app.config import Settings
 from app.custody.intake import Intake
@@ -29,6 +31,8 @@ from app.errors import BusyError, ServiceError
 from app.ledger.append import read_head
 from app.ledger.highwater import HighWater
 from app.logs import configure_logging
+
+log = structlog.get_logger(__name__)
 
 GC_THRESHOLDS = (100_000, 50, 1000)
 
@@ -116,7 +120,17 @@ class Desk:
             self._answers.append((number, answer))
 
     def tell(self) -> None:
-        """Send what became of a group, and the newest checkpoint when there is a newer one."""
+        """Send what became of a group, and the newest checkpoint when there is a newer one.
+
+        What cannot be told ends the connection, and so this process: the other half then answers everyone who waits.
+        """
+        try:
+            self._tell()
+        except Exception:
+            log.exception("not_told")
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _tell(self) -> None:
         assert self._worker is not None  # noqa: S101
         with self._lock:
             answers, self._answers = self._answers, []

@@ -96,21 +96,33 @@ def _known(facts: Facts, link: Link | None, unit: str) -> bool:
 
 
 def _pair_labels(scene: Scene, overlay: Overlay, named: list[str], links: dict[str, Link]) -> None:
-    """Match labels that were scanned with the linked units that have them, in the order of both."""
-    labels = [name for name in scene.acting.body.units if name not in links]
+    """Match labels that were scanned with the linked units that have them, in the order of both.
+
+    Only where the bundle does not know better: what a label of the focus stands for is told by whole chains, and a
+    label that these leaves bind to another unit is that unit's.
+    """
+    labels = [name for name in scene.acting.body.units if name not in links and not _stands_for(scene, name, links)]
     units = [unit for unit in links if unit not in named]
     if not units or len(labels) != len(units):
         return
     for label, unit in zip(labels, units, strict=True):
-        if scene.facts.get(Label, label) is None or label not in scene.focus:
+        known: Label | None = scene.facts.get(Label, label)
+        if unit not in scene.focus and (known is None or known.unit in {None, unit}):
             overlay[(Label, label)] = Label(label, "", "bound", unit=unit)
             named.remove(label)
 
 
+def _stands_for(scene: Scene, label: str, links: dict[str, Link]) -> bool:
+    """Say whether the bundle's leaves bind a label to one of the linked units."""
+    known: Label | None = scene.facts.get(Label, label)
+    return known is not None and known.unit in links
+
+
 def _assume_labels(scene: Scene, overlay: Overlay) -> None:
+    """Take the labels of other goods for issued; those of the focus must be issued within the bundle."""
     for line in scene.acting.details.lines:
         fresh = isinstance(line, BindLine | ReprintLine | RetireLine)
-        if fresh and scene.facts.get(Label, line.unit) is None:
+        if fresh and line.unit not in scene.focus and scene.facts.get(Label, line.unit) is None:
             overlay[(Label, line.unit)] = Label(line.unit, "", "blank")
 
 

@@ -29,19 +29,16 @@ from app.units.state import Unit
 Level = Literal["fail", "incomplete", "note"]
 Tell = Callable[[Level, str, str, Recorded], None]
 
-RESTS_ELSEWHERE = frozenset(
-    {
-        "event_id_reuse",
-        "seal_reuse",
-        "alias_exists",
-        "label_exists",
-        "key_reused",
-        "label_not_blank",
-        "already_retracted",
-        *NOT_THERE_YET,
-    }
-)
-"""Refusals for something that another event did, which need not be in the bundle."""
+RESTS_ELSEWHERE: dict[str, frozenset[str]] = {
+    "seal_reuse": frozenset({"seal.apply", "unit.close"}),
+    "alias_exists": frozenset({"unit.commission"}),
+    "label_exists": frozenset({"labels.issue"}),
+    "label_not_blank": frozenset({"unit.commission"}),
+    "key_reused": frozenset({"key.enrol"}),
+    "already_retracted": frozenset({"retraction"}),
+    **{code: frozenset({"policy.publish", "plan.publish", "labels.issue"}) for code in NOT_THERE_YET},
+}
+"""Refusals for something that another event did, which need not be in the bundle, and the types that they can meet."""
 _ABSENT = object()
 
 
@@ -177,6 +174,7 @@ class Rejudging:
             result=verdict.result, code=verdict.code,  # type: ignore[arg-type]
         ))  # fmt: skip
         self._walk.bodies[recorded.event.hash] = recorded.event
+        self._walk.newest_ms = max(self._walk.newest_ms, recorded.received_ms)
 
     # -- the setting ---------------------------------------------------------------------------------
 
@@ -227,7 +225,7 @@ class Rejudging:
         self.subjects[recorded.index] = step.subjects
         self.assumed += bool(setting.overlay)
         different = compare(recorded, step)
-        if setting.overlay and recorded.links:
+        if setting.overlay and recorded.links and setting.acting.type.kind != "observation":
             self._loose |= self.focus & {link.unit for link in recorded.links}
         if different:
             level, code, detail = self._why(recorded, setting, step, different)
@@ -276,7 +274,8 @@ class Rejudging:
         tainted = bool(setting.overlay) or bool((self._loose | self._lost) & {*names(setting.acting, self.facts)})
         if told.result == "held":
             return "incomplete", "revocation_missing", "The event is held, and why is not in the bundle."
-        if tainted or told.code in RESTS_ELSEWHERE:
+        elsewhere = told.code == "event_id_reuse" or setting.acting.type.name in RESTS_ELSEWHERE.get(told.code, ())
+        if tainted or elsewhere:
             return (
                 "note",
                 "refusal_not_rejudged",

@@ -28,7 +28,7 @@ from app.audit.leaf import Recorded, read_leaf
 from app.audit.rejudging import Rejudging
 from app.audit.replaying import genesis_keys
 from app.audit.report import Level, Report
-from app.canon import b64url_encode, parse_json
+from app.canon import b64url_encode, parse_json, sha256
 from app.custody.details import LedgerGenesis
 from app.custody.events import ZERO_HASH
 from app.custody.private import PrivateContent
@@ -99,7 +99,13 @@ class _Verification:
         self._chains(judging)
         self._private()
         self._devices()
-        report.tell("note", "not_latest", "That no later event concerns this unit is not proven by a bundle.")
+        self._trees(checkpoint)
+        self._plans(judging)
+        report.tell(
+            "note", "not_latest",
+            "That no later event concerns this unit, and that no attempt, retraction or decision about it was left "
+            "out, is not proven by a bundle.",
+        )  # fmt: skip
         report.tell("note", "not_revoked", "That no key was revoked by a leaf outside this bundle is not proven.")
 
     # -- 1 to 3: the ledger --------------------------------------------------------------------------
@@ -198,6 +204,38 @@ class _Verification:
         if not any(link.unit == unit for leaf in self.leaves for link in leaf.links):
             self.report.tell("fail", "chain_missing", "The bundle holds no event of the unit that it names.")
         self._tell_story(judging)
+
+        for member in sorted(judging.focus - {unit}):
+            if _until(member, judging) == _NO_END:
+                self._tell_open(member)
+
+    def _tell_open(self, container: str) -> None:
+        """Say how far a container that still holds the goods is shown: a bundle cannot prove that this is all."""
+        links = [(link.seq, leaf.index) for leaf in self.leaves for link in leaf.links if link.unit == container]
+        if links:
+            seq, index = max(links)
+            self.report.tell(
+                "note", "container_open",
+                f"{container} is shown to its event {seq}, leaf {index}; later events of it may have been left out.",
+            )  # fmt: skip
+
+    def _plans(self, judging: Rejudging) -> None:
+        """Tell when nothing in the bundle puts a plan in force: a leaf does not say by which plan it was judged."""
+        meta = judging.facts.meta
+        own = (leaf for leaf in self.leaves if any(link.unit == self.bundle.unit for link in leaf.links))
+        if meta is not None and any(meta.plan_of(leaf.event.body.election) is None for leaf in own):
+            self.report.tell(
+                "note", "plan_unknown",
+                "No plan of the election is in force in this bundle; what one would have refused is not known.",
+            )  # fmt: skip
+
+    def _trees(self, checkpoint: Checkpoint) -> None:
+        """Tell of every event that says it saw a tree which this ledger, as far as the bundle goes, never had."""
+        roots = {0: b64url_encode(sha256(b"")), checkpoint.size: b64url_encode(checkpoint.root)}
+        for leaf in self.leaves:
+            seen = leaf.event.body.checkpoint
+            if seen.size > leaf.index or roots.setdefault(seen.size, seen.root) != seen.root:
+                self.report.tell("note", "split_view", "The phone had seen another tree than this ledger's.", leaf)
 
     def _tell_story(self, judging: Rejudging) -> None:
         """Tell what happened to the unit, and to what contained it while it did."""

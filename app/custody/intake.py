@@ -150,7 +150,7 @@ class Intake:
     def _refuse_unless_ready(self) -> None:
         if self._stopping:
             raise BusyError("The service is stopping; send it again.", retry_after_seconds=STORAGE_RETRY_SECONDS)
-        if self._broken:
+        if self._broken or (self._thread.ident is not None and not self._thread.is_alive()):
             raise BusyError("The service cannot write now.", retry_after_seconds=60, code="storage")
 
     def _enqueue(self, job: _Job) -> None:

@@ -130,9 +130,15 @@ class WriterLink(asyncio.Protocol):
 
     def _flush(self) -> None:
         """Send what one round of the loop has brought as one message."""
-        if self._outbox and self._transport is not None:
-            self._transport.write(frame(self._outbox))
-        self._outbox = []
+        sending, self._outbox = self._outbox, []
+        if not sending or self._transport is None:
+            return
+        try:
+            self._transport.write(frame(sending))
+        except Exception:
+            log.exception("not_sent", requests=len(sending))
+            for record in sending:
+                self._resolve(record.number, BusyError("The events could not be handed over; send them again."))
 
     # -- what the writer says ------------------------------------------------------------------------
 

@@ -192,7 +192,7 @@ class Recorder:
         group.steps.append(step)
         group.values.append(item.value)
         group.private.extend((self.ledger_id, step.event.hash, p.name, p.salt, p.body) for p in item.private)
-        self._settle(walk, group, item.received_ms)
+        self._settle(walk, group, step.ref.received_ms)
 
     def _need_keys(self, facts: Facts, event: Event) -> None:
         """Refuse to record an event whose offered key was not enrolled after all."""
@@ -271,6 +271,7 @@ class Recorder:
             event = parse_event(self._payloads(session, [ref.leaf_index])[ref.leaf_index])
             walk = self._walk(session, head, [ProvenEvent(event, None, now_ms)])
             walk.bodies[target] = event
+            now_ms = max(now_ms, walk.newest_ms)
             if not _still_due(walk.facts, target, code):
                 return 0
             told = ("pending" if code == "pending_overdue" else "accepted", code)

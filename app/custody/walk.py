@@ -52,6 +52,8 @@ class Walk:
         """
         self.facts = facts
         self.size = size
+        self.newest_ms = seen(size)[1]
+        """Receipt of the last leaf: the ledger's time never goes back, whatever the machine's clock does."""
         self.ready: list[str] = []
         self.bodies: dict[str, Event] = {}
         self._decisions: dict[str, str] = {}
@@ -68,6 +70,7 @@ class Walk:
         Raises:
             TooLargeError: The leaf would be too large.
         """
+        received_ms = max(received_ms, self.newest_ms)
         context = self._context(event, received_ms)
         judgement = self._judge(event, context)
         links = tuple(self._link(unit, judgement) for unit in judgement.links)
@@ -142,6 +145,7 @@ class Walk:
         self.facts.put(self._with_author(step))
         self.bodies[step.event.hash] = step.event
         self.size += 1
+        self.newest_ms = step.ref.received_ms
         judgement = step.judgement
         if judgement.result == "pending":
             self.facts.put(Waiting(

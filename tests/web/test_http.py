@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.web.http import MAX_HEAD_BYTES
+from app.web.http import MAX_HEAD_BYTES, BoundedHttp
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 
@@ -83,3 +83,41 @@ def test_what_is_no_http_gets_a_problem_document(lite, data):
     assert status == 400
     assert b"application/problem+json" in head
     assert json.loads(body)["code"] == "bad_request"
+
+
+CHUNKED = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        pytest.param(b"X-N: " + b"a" * 4000 + b"\r\n", id="trailer after trailer"),
+        pytest.param(b"a" * 4000, id="a trailer without an end"),
+    ],
+)
+def test_trailers_have_an_end_too(lite, piece):
+    status, _, _ = said(lite, CHUNKED + b"2\r\n{}\r\n0\r\n", *[piece] * 40, pause=0.005)
+    assert status in {400, 431}
+
+
+def test_a_trailer_is_no_header(lite, monkeypatch):
+    seen = []
+    real = BoundedHttp.on_message_complete
+
+    def watched(self):
+        seen.extend(name for name, _ in self.headers)
+        real(self)
+
+    monkeypatch.setattr(BoundedHttp, "on_message_complete", watched)
+    said(lite, CHUNKED + b"2\r\n{}\r\n0\r\nAuthorization: Bearer zzz\r\n\r\n")
+    assert b"transfer-encoding" in seen
+    assert b"authorization" not in seen
+
+
+def test_a_connection_that_says_nothing_ends(lite, monkeypatch):
+    monkeypatch.setattr("app.web.http.HEAD_SECONDS", 0.2)
+    base = urlsplit(str(lite.http.base_url))
+    for begun in (b"", GET):
+        with socket.create_connection((base.hostname, base.port), timeout=10) as sock:
+            sock.sendall(begun)
+            assert sock.recv(1) == b""

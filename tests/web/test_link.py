@@ -16,6 +16,7 @@ from app.db import Database
 from app.errors import BusyError, MissingError, TamperError, UnprovenError
 from app.ledger.append import read_head
 from app.ledger.highwater import HighWater
+from app.worker import Desk
 from tests import small
 from tests.house import House
 from tests.web.live import serving
@@ -163,3 +164,27 @@ def test_messages_come_out_as_they_went_in_whatever_the_pieces():
 
 def test_settings_say_where_the_writer_is():
     assert Settings(_env_file=None).writer == "process"
+
+
+def test_what_cannot_be_handed_over_is_answered_and_the_next_goes_through(house, settings, phone, monkeypatch):
+    events = [seen(house, phone) for _ in range(2)]
+
+    async def work(link, _):
+        with monkeypatch.context() as patch:
+            patch.setattr("app.custody.link.frame", lambda _message: (_ for _ in ()).throw(MemoryError))
+            with pytest.raises(BusyError):
+                await link.submit(events[:1])
+        assert link.waiting == 0
+        [answer] = await link.submit(events[1:])
+        return answer.result
+
+    assert linked(settings, work) == "accepted"
+
+
+def test_answers_that_cannot_be_told_end_the_connection():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        desk = Desk(theirs)
+        desk._worker = None  # whatever fails while telling
+        desk.tell()
+        assert ours.recv(1) == b""

@@ -207,17 +207,22 @@ class Case:
 
     def outermost(self, unit: Unit) -> Unit:
         """Return the outermost container of a unit, or the unit itself."""
-        seen = unit
-        while seen.parent is not None:
-            seen = self.get(Unit, seen.parent)
-        return seen
+        return self.above(unit)[-1] if unit.parent is not None else unit
 
     def above(self, unit: Unit) -> list[Unit]:
-        """Return the containers of a unit, innermost first."""
+        """Return the containers of a unit, innermost first.
+
+        Raises:
+            RuntimeError: They form a circle, which no ledger's facts do; a stranger's bundle may claim it.
+        """
         found: list[Unit] = []
+        names = {unit.unit}
         seen = unit
         while seen.parent is not None:
             seen = self.get(Unit, seen.parent)
+            if seen.unit in names:
+                raise RuntimeError("containers form a circle")
+            names.add(seen.unit)
             found.append(seen)
         return found
 
