@@ -37,8 +37,9 @@ class House:
     """One ledger with its founders, on a database that is migrated already."""
 
     def __init__(
-        self, db: Database, folder: Path, *, policy: dict[str, Any] | None = None, plan: dict[str, Any] | None = None
-    ) -> None:
+        self, db: Database, folder: Path, *, policy: dict[str, Any] | None = None, plan: dict[str, Any] | None = None,
+        demo: bool = True,
+    ) -> None:  # fmt: skip
         """Found the ledger, publish policy and plan."""
         self.db = db
         self.settings = Settings(data_dir=folder)
@@ -46,14 +47,14 @@ class House:
         self.now_ms = parse_rfc3339(START)
         keys = ServerKeys.make(folder / "keys", self.origin)
         self.founders = [self._phone(f"ADM-{n}", small.KPU, small.CITY) for n in (1, 2)]
-        self.recorder = self._found(keys)
+        self.recorder = self._found(keys, demo=demo)
         self.put_policy(policy or small.policy())
         self.put_plan(plan or small.plan())
 
     def _phone(self, officer: str, agency: str, place: str, alg: str = "Ed25519") -> Phone:
         return Phone(PrivateKey.generate(alg), officer, agency, self.origin, small.ELECTION, place)  # type: ignore[arg-type]
 
-    def _found(self, keys: ServerKeys) -> Recorder:
+    def _found(self, keys: ServerKeys, *, demo: bool) -> Recorder:
         founders = [{"officer": p.officer, "agency": p.agency, "jwk": public_jwk(p.key)} for p in self.founders]
         roots = [PrivateKey.generate("Ed25519") for _ in range(2)]
         agencies = [
@@ -63,7 +64,7 @@ class House:
         author = self.founders[0]
         payload = genesis_payload(
             keys, "pilkada2024-64", founders, agencies, author=author.kid, event_id=new_event_id(self.now_ms, secrets.token_bytes(10)),
-            at_ms=self.now_ms, demo=True,
+            at_ms=self.now_ms, demo=demo,
         )  # fmt: skip
         jws = sign_jws(payload, [*(p.key for p in self.founders), *roots])
         recorder, receipt = found(self.db, self.settings, keys, jws, self.now_ms)

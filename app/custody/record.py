@@ -271,7 +271,7 @@ class Recorder:
             event = parse_event(self._payloads(session, [ref.leaf_index])[ref.leaf_index])
             walk = self._walk(session, head, [ProvenEvent(event, None, now_ms)])
             walk.bodies[target] = event
-            now_ms = max(now_ms, walk.newest_ms)
+            now_ms = walk.moment(now_ms)
             if not _still_due(walk.facts, target, code):
                 return 0
             told = ("pending" if code == "pending_overdue" else "accepted", code)

@@ -11,6 +11,7 @@ import pytest
 
 from app.audit.bundle import Bundle
 from app.audit.evidence import gather
+from app.audit.fsck import fsck
 from app.audit.replaying import GrownTree
 from app.audit.verify import verify_bundle
 from app.canon import b64url_decode, b64url_encode, jcs
@@ -138,7 +139,8 @@ def test_containers_in_a_circle_end_the_judging_and_not_the_verifier(town):
     assert verified(town, forged(town, more, box)).result != "PASS"
 
 
-def test_the_ledgers_time_does_not_go_back(town):
+def test_the_ledgers_time_does_not_go_back(sqlite_url, tmp_path):
+    town = Town(Database(sqlite_url), tmp_path / "house", demo=False).settle()
     box = town.box()
     release = town.release([box])
     town.ok(release)
@@ -152,6 +154,15 @@ def test_the_ledgers_time_does_not_go_back(town):
         town.now_ms -= 3_600_000
         town.ok(town.act(town.kpu1, "sighting", {}, [box], capacity="witness"))
     assert verified(town, bundle_of(town, box)).result != "PASS"
+    assert not fsck(town.db).clean
+    town.db.close()
+
+
+def test_a_demos_time_is_told_by_whoever_plays_it(town):
+    box = town.box()
+    town.now_ms -= 3_600_000
+    town.ok(town.act(town.kpu1, "sighting", {}, [box], capacity="witness"))
+    assert json_ms(town, town.size() - 1) < json_ms(town, town.size() - 2)
 
 
 def json_ms(town, index):
