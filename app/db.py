@@ -214,7 +214,7 @@ def _write_engine(url: URL) -> Engine:
         pool_timeout=POOL_WAIT_SECONDS,
         connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000, "cached_statements": 256},
     )
-    _sqlite_settings(engine, "IMMEDIATE", ())
+    _sqlite_settings(engine, "IMMEDIATE", ("cache_size=-65536",))
     return engine
 
 
@@ -228,7 +228,9 @@ def _read_engine(url: URL) -> Engine:
         pool_timeout=POOL_WAIT_SECONDS,
         connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000, "cached_statements": 256},
     )
-    _sqlite_settings(engine, "DEFERRED", ("query_only=ON", "mmap_size=268435456"))
+    # Small caches: there are several readers, and what they read stands in the system's cache. No memory mapping:
+    # each reader would map the file for itself, and a disk that fails would end the process by a signal.
+    _sqlite_settings(engine, "DEFERRED", ("query_only=ON", "cache_size=-8192"))
     return engine
 
 
@@ -242,7 +244,6 @@ def _sqlite_settings(engine: Engine, begin: str, extra: Sequence[str]) -> None:
         "cell_size_check=ON",
         f"busy_timeout={BUSY_TIMEOUT_MS}",
         f"wal_autocheckpoint={WAL_AUTOCHECKPOINT_PAGES}",
-        "cache_size=-65536",
         *extra,
     )
 
