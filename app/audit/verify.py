@@ -316,6 +316,17 @@ def _stays(unit: str, judging: Rejudging) -> list[tuple[str, int, int]]:
     return stays
 
 
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """Write `--genesis X` as `--genesis=X`: one hash in 64 begins with a hyphen, which would pass for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in {"--genesis", "--origin"}:
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Verify a bundle from the command line; 0 PASS, 1 FAIL, 2 usage, 3 INCOMPLETE."""
     parser = argparse.ArgumentParser(
@@ -325,7 +336,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--genesis", help="the pinned hash of the genesis event")
     parser.add_argument("--origin", help="the pinned origin of the ledger")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    told = parser.parse_args(arguments)
+    told = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     try:
         report = verify_bundle(read_limited(told.bundle), genesis=told.genesis, origin=told.origin)
     except OSError as error:

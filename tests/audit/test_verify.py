@@ -399,3 +399,9 @@ def test_the_command_tells_the_story(shelf: Shelf, tmp_path: Path):
     told = CliRunner().invoke(app, ["verify", str(path), "--json"])
     assert (told.exit_code, json.loads(told.stdout)["result"]) == (3, "INCOMPLETE")
     assert CliRunner().invoke(app, ["verify", str(tmp_path / "none.zip")]).exit_code == 2
+
+
+def test_a_hash_that_begins_with_a_hyphen_is_a_hash(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / "none.zip"), "--genesis", "-abc", "--origin", "-x"])
+    assert "expected one argument" not in capsys.readouterr().err
