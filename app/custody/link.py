@@ -173,6 +173,8 @@ class WriterLink(asyncio.Protocol):
                 raise RuntimeError("the writer does not say that")
 
     def _resolve(self, number: int, answer: list[Answer] | ServiceError) -> None:
+        if number not in self._open:  # answered already, when the connection was lost
+            return
         future, events = self._open.pop(number)
         self._waiting -= events
         if future.done():  # whoever waited has gone

@@ -181,6 +181,24 @@ def test_what_cannot_be_handed_over_is_answered_and_the_next_goes_through(house,
     assert linked(settings, work) == "accepted"
 
 
+def test_a_writer_that_ends_before_the_events_are_sent_is_told_once(house, settings, phone, monkeypatch):
+    event = seen(house, phone)
+
+    async def work(link, _):
+        failed = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, told: failed.append(told))
+        future = link.submit([event])
+        link.connection_lost(None)
+        monkeypatch.setattr("app.custody.link.frame", lambda _message: (_ for _ in ()).throw(OSError))
+        with pytest.raises(BusyError):
+            await future
+        await asyncio.sleep(0)
+        assert failed == []
+        assert link.waiting == 0
+
+    linked(settings, work)
+
+
 def test_answers_that_cannot_be_told_end_the_connection():
     ours, theirs = socket.socketpair()
     with ours, theirs:
