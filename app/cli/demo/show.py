@@ -51,7 +51,7 @@ class Seconds(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """Write seconds with one decimal."""
-        return Text(f"{task.finished_time or task.elapsed or 0:6.1f} s", "dim")
+        return Text(f"{task.finished_time or task.elapsed or 0:4.1f} s", "dim", no_wrap=True)
 
 
 class Bars:
@@ -60,9 +60,9 @@ class Bars:
     def __init__(self, out: Console) -> None:
         """Draw on a console."""
         self._progress = Progress(
-            TextColumn("[dim]{task.fields[when]}[/]"), TextColumn("{task.description:<40}"),
-            BarColumn(bar_width=24, complete_style="blue", finished_style="green"),
-            TextColumn("{task.completed:>5,.0f}/{task.total:<5,.0f}"), TextColumn("[dim]events[/]"), Seconds(),
+            TextColumn("[dim]{task.fields[when]}[/]"), TextColumn("{task.description:<38}"),
+            BarColumn(bar_width=8, complete_style="blue", finished_style="green"),
+            TextColumn("{task.completed:>5,.0f}/{task.total:<5,.0f}"), Seconds(),
             console=out,
         )  # fmt: skip
         self._task: TaskID | None = None
@@ -128,8 +128,8 @@ def _table(*columns: tuple[str, str]) -> Table:
 
 
 def _balance(out: Console, contests: list[dict[str, Any]]) -> None:
-    _rule(out, "Balance of the ballots, to the sheet")
-    columns = [(name, "right") for c in contests for name in (f"{c['contest']} ledger", "published", "")]
+    _rule(out, "Balance of the ballots, to the sheet: by the ledger, and as published")
+    columns = [(name, "right") for c in contests for name in (c["contest"], "published", "")]
     table = _table(("", "wide"), *columns)
     for n, line in enumerate(contests[0]["lines"]):
         cells: list[Text | str] = []
@@ -175,7 +175,7 @@ def _story(out: Console, told: Mapping[str, Any]) -> None:
     _rule(out, f"Who had this box, when: {what}")
     out.print(f"[dim]{group4(told['unit'])}[/]")
     rules = {row["index"]: row["rule"] for row in told["rows"]}
-    table = _table(("WITA", ""), ("what happened", ""), ("where", "wide"), ("by", ""), ("leaf", "right"))
+    table = _table(("WITA", ""), ("what happened", ""), ("where", "wide wrap"), ("by", "wide wrap"), ("leaf", "right"))
     for row in told["history"]:
         if row["kind"] == "event":
             table.add_row(*_event(row, rules))
