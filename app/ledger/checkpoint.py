@@ -15,21 +15,13 @@ from dataclasses import dataclass
 from typing import Self
 
 from app.errors import MalformedError, UnprovenError
-from app.ledger.note import (
-    Note,
-    SignatureType,
-    SignerKey,
-    VerifierKey,
-    decode_base64,
-    encode_base64,
-    verified_keys,
-)
+from app.ledger.note import Note, SignatureType, SignerKey, VerifierKey, verified_keys
+from app.ledger.spelling import decode_base64, encode_base64, parse_decimal
 from app.ledger.tree import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
 
 MAX_ORIGIN_BYTES = 255
 
 _CONTROL = re.compile("[\x00-\x1f\ud800-\udfff]")
-_DECIMAL = re.compile("0|[1-9][0-9]{0,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +116,3 @@ def open_checkpoint(data: bytes, keys: Iterable[VerifierKey], origin: str) -> Ch
     if checkpoint.origin != origin:
         raise UnprovenError("This checkpoint belongs to another ledger.", code="checkpoint_origin")
     return checkpoint
-
-
-def parse_decimal(text: str) -> int:
-    """Parse an ASCII decimal without sign and leading zeros, at most 2^63 - 1.
-
-    Raises:
-        MalformedError: `decimal`; any other spelling, or a larger number.
-    """
-    if not _DECIMAL.fullmatch(text) or int(text) > MAX_SIZE:
-        raise MalformedError("This is no decimal below 2^63 without leading zeros.", code="decimal")
-    return int(text)

@@ -1,16 +1,16 @@
-"""Signed notes, c2sp.org/signed-note, with the Ed25519 cosignatures of c2sp.org/tlog-cosignature.
+"""Signed notes, c2sp.org/signed-note, with the cosignatures of c2sp.org/tlog-cosignature.
 
     <text, one or more lines>
     <empty line>
     — <key name> <base64(4 bytes of key id || signature)>        one or more such lines
 
 Knows text, keys and signatures; must never know what a text means. Only what parsed is verified, and
-only what verified may be believed: `Note.parse` alone proves nothing. Two signature types are known,
-0x01 (a note) and 0x04 (a witness's cosignature/v1 with its time); any other counts as an unknown key.
+only what verified may be believed: `Note.parse` alone proves nothing. Three signature types are known,
+0x01 (a note), 0x04 and 0x06 (a witness's cosignature with its time, by Ed25519 and by ML-DSA-44); any other
+counts as an unknown key.
 """
 
 import re
-from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -19,12 +19,14 @@ from typing import Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 
 from app.errors import MalformedError, UnprovenError
+from app.ledger.cosignature import MAX_NAME_BYTES, MAX_TIME, ed25519_message, mldsa_message
+from app.ledger.spelling import decode_base64, encode_base64
 
 MAX_NOTE_BYTES = 64 * 1024
 MAX_SIGNATURES = 100
-MAX_NAME_BYTES = 255
 
 _SIGNATURE_PREFIX = "\u2014 "
 _FORBIDDEN_IN_TEXT = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff]")
@@ -40,6 +42,12 @@ class SignatureType(IntEnum):
 
     NOTE = 0x01
     COSIGNATURE = 0x04
+    MLDSA_COSIGNATURE = 0x06
+
+
+COSIGNATURES = frozenset({SignatureType.COSIGNATURE, SignatureType.MLDSA_COSIGNATURE})
+_PUBLIC_BYTES = {SignatureType.NOTE: 32, SignatureType.COSIGNATURE: 32, SignatureType.MLDSA_COSIGNATURE: 1312}
+_SIGNATURE_BYTES = {SignatureType.NOTE: 64, SignatureType.COSIGNATURE: 64, SignatureType.MLDSA_COSIGNATURE: 2420}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,7 @@ class NoteSignature:
         return f"{_SIGNATURE_PREFIX}{self.name} {encode_base64(self.key_id + self.blob)}"
 
     def cosigned_at(self) -> int:
-        """Read the POSIX time of a verified 0x04 cosignature; meaningless for other types."""
+        """Read the POSIX time of a verified cosignature, 0x04 or 0x06; meaningless for a note's signature."""
         return int.from_bytes(self.blob[:8], "big")
 
 
@@ -127,10 +135,11 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
-    """A named Ed25519 public key for one signature type, c2sp.org/signed-note "Verifier keys".
+    """A named public key for one signature type, c2sp.org/signed-note "Verifier keys".
 
-    Points of low order and encodings that are not canonical are refused, because verifiers disagree
-    about them: a custodian could sign what we accept and an auditor's tool rejects.
+    Ed25519 for 0x01 and 0x04, ML-DSA-44 for 0x06. Ed25519 points of low order and encodings that are not
+    canonical are refused, because verifiers disagree about them: a custodian could sign what we accept and an
+    auditor's tool rejects.
 
     Raises:
         MalformedError: `verifier_key`; the name or the point cannot be used.
@@ -144,7 +153,9 @@ class VerifierKey:
         """Refuse a name that no line can carry and a point that verifiers disagree about."""
         if not is_key_name(self.name) or len(self.name.encode()) > MAX_NAME_BYTES:
             raise MalformedError("A key name is 1 to 255 bytes without spaces and plus.", code="verifier_key")
-        if len(self.public_key) != 32 or not _is_sound_point(self.public_key):
+        if len(self.public_key) != _PUBLIC_BYTES[self.type]:
+            raise MalformedError("A public key of that type has another length.", code="verifier_key")
+        if self.type is not SignatureType.MLDSA_COSIGNATURE and not _is_sound_point(self.public_key):
             raise MalformedError("This is no Ed25519 public key of full order.", code="verifier_key")
 
     @property
@@ -169,26 +180,34 @@ class VerifierKey:
         """Write the key in the form that `parse` reads."""
         return f"{self.name}+{self.key_id.hex()}+{encode_base64(bytes([self.type]) + self.public_key)}"
 
+    @property
+    def is_cosigner(self) -> bool:
+        """Say whether this is a witness's key and not a ledger's."""
+        return self.type in COSIGNATURES
+
     def accepts(self, text: str, blob: bytes) -> bool:
-        """Tell whether `blob` is this key's signature over a note text (0x01) or cosignature (0x04)."""
-        message, signature = text.encode(), blob
-        if self.type is SignatureType.COSIGNATURE:
+        """Tell whether `blob` is this key's signature over a note text (0x01) or cosignature (0x04, 0x06)."""
+        signature, at = blob, 0
+        if self.is_cosigner:
             at, signature = int.from_bytes(blob[:8], "big"), blob[8:]
-            if at >= 2**63:
-                return False
-            message = _cosigned_message(text, at)
-        if len(signature) != 64 or not _is_sound_point(signature[:32]):
+        if at > MAX_TIME or len(signature) != _SIGNATURE_BYTES[self.type]:
             return False
         try:
-            Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, message)
-        except InvalidSignature:
+            message = _message(self.type, self.name, text, at)
+            if self.type is SignatureType.MLDSA_COSIGNATURE:
+                MLDSA44PublicKey.from_public_bytes(self.public_key).verify(signature, message)
+            elif _is_sound_point(signature[:32]):
+                Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, message)
+            else:
+                return False
+        except (InvalidSignature, MalformedError):
             return False
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class SignerKey:
-    """A named Ed25519 private key for one signature type, in the text form of Go's x/mod.
+    """A named private key for one signature type, in the text form of Go's x/mod: a seed of 32 bytes.
 
     Raises:
         MalformedError: `signer_key` or `verifier_key`; the name or the seed cannot be used.
@@ -201,7 +220,7 @@ class SignerKey:
     def __post_init__(self) -> None:
         """Refuse what has no usable public half."""
         if len(self.seed) != 32:
-            raise MalformedError("An Ed25519 seed has 32 bytes.", code="signer_key")
+            raise MalformedError("A seed has 32 bytes.", code="signer_key")
         self.verifier()
 
     @classmethod
@@ -226,8 +245,7 @@ class SignerKey:
 
     def verifier(self) -> VerifierKey:
         """Give the public half."""
-        public = Ed25519PrivateKey.from_private_bytes(self.seed).public_key().public_bytes_raw()
-        return VerifierKey(self.name, self.type, public)
+        return VerifierKey(self.name, self.type, _private(self.type, self.seed).public_key().public_bytes_raw())
 
     def sign(self, text: str) -> NoteSignature:
         """Sign a note text, c2sp.org/signed-note "Ed25519 signatures".
@@ -238,7 +256,7 @@ class SignerKey:
         return self._signature(SignatureType.NOTE, text.encode())
 
     def cosign(self, text: str, at: int) -> NoteSignature:
-        """Cosign a checkpoint's text, c2sp.org/tlog-cosignature "Ed25519 signed message".
+        """Cosign a checkpoint's text, c2sp.org/tlog-cosignature.
 
         Args:
             text: The note text of a checkpoint whose consistency the cosigner has verified.
@@ -246,16 +264,18 @@ class SignerKey:
 
         Raises:
             RuntimeError: The key is for another signature type, or the time out of range.
+            MalformedError: The text is no checkpoint, which an ML-DSA-44 key needs.
         """
-        if not 0 < at < 2**63:
+        if not 0 < at <= MAX_TIME:
             raise RuntimeError("a cosignature needs a POSIX time")
-        message = _cosigned_message(text, at)
-        return self._signature(SignatureType.COSIGNATURE, message, at.to_bytes(8, "big"))
+        if self.type not in COSIGNATURES:
+            raise RuntimeError(f"a key of type {self.type:#04x} makes no cosignature")
+        return self._signature(self.type, _message(self.type, self.name, text, at), at.to_bytes(8, "big"))
 
     def _signature(self, wanted: SignatureType, message: bytes, prefix: bytes = b"") -> NoteSignature:
         if self.type is not wanted:
             raise RuntimeError(f"a key of type {self.type:#04x} makes no signature of type {wanted:#04x}")
-        signature = Ed25519PrivateKey.from_private_bytes(self.seed).sign(message)
+        signature = _private(self.type, self.seed).sign(message)
         return NoteSignature(self.name, self.verifier().key_id, prefix + signature)
 
 
@@ -307,26 +327,6 @@ def is_key_name(name: str) -> bool:
     return bool(name) and not any(c.isspace() or _FORBIDDEN_IN_NAME.match(c) for c in name)
 
 
-def decode_base64(text: str) -> bytes:
-    """Decode RFC 4648 section 4, padded, in the one spelling that encodes these bytes.
-
-    Raises:
-        MalformedError: `base64`; foreign characters, missing padding or stray trailing bits.
-    """
-    try:
-        data = b64decode(text, validate=True)
-    except ValueError as error:
-        raise MalformedError("This is not standard base64.", code="base64") from error
-    if encode_base64(data) != text:
-        raise MalformedError("This base64 is not canonical.", code="base64")
-    return data
-
-
-def encode_base64(data: bytes) -> str:
-    """Encode with RFC 4648 section 4, padded, on one line."""
-    return b64encode(data).decode("ascii")
-
-
 def _split_key(text: str, code: str) -> tuple[str, str, bytes]:
     """Split name, key id and typed bytes; base64 may itself contain a plus."""
     parts = text.split("+", 2)
@@ -334,12 +334,21 @@ def _split_key(text: str, code: str) -> tuple[str, str, bytes]:
         raise MalformedError("A key is a name, 8 hex digits and base64, joined by plus.", code=code)
     data = decode_base64(parts[2])
     if data[:1] not in {bytes([known]) for known in SignatureType}:
-        raise MalformedError("Only keys of type 0x01 and 0x04 are known here.", code=code)
+        raise MalformedError("Only keys of type 0x01, 0x04 and 0x06 are known here.", code=code)
     return parts[0], parts[1], data
 
 
-def _cosigned_message(text: str, at: int) -> bytes:
-    return f"cosignature/v1\ntime {at}\n{text}".encode()
+def _message(kind: SignatureType, name: str, text: str, at: int) -> bytes:
+    """Return what a key of this type signs; `at` counts for cosignatures only."""
+    if kind is SignatureType.NOTE:
+        return text.encode()
+    return ed25519_message(text, at) if kind is SignatureType.COSIGNATURE else mldsa_message(name, text, at)
+
+
+def _private(kind: SignatureType, seed: bytes) -> Ed25519PrivateKey | MLDSA44PrivateKey:
+    if kind is SignatureType.MLDSA_COSIGNATURE:
+        return MLDSA44PrivateKey.from_seed_bytes(seed)
+    return Ed25519PrivateKey.from_private_bytes(seed)
 
 
 def _is_sound_point(encoded: bytes) -> bool:

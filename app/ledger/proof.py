@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from app.errors import MalformedError
-from app.ledger.checkpoint import Checkpoint, open_checkpoint, parse_decimal
-from app.ledger.note import MAX_NOTE_BYTES, Note, VerifierKey, decode_base64, encode_base64
+from app.ledger.checkpoint import Checkpoint, open_checkpoint
+from app.ledger.note import MAX_NOTE_BYTES, Note, VerifierKey
+from app.ledger.spelling import decode_base64, encode_base64, parse_decimal
 from app.ledger.tree import HASH_BYTES, MAX_SIZE, leaf_hash, verify_inclusion
 
 MAX_PATH_HASHES = 63
