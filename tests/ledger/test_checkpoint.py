@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from app.errors import MalformedError, UnprovenError
 from app.ledger.checkpoint import Checkpoint, open_checkpoint, sign
-from app.ledger.spelling import parse_decimal
 from app.ledger.note import Note, SignatureType, SignerKey
+from app.ledger.spelling import parse_decimal
 from app.ledger.tree import EMPTY_ROOT, MAX_SIZE
 from tests.ledger.vectors import KEYS, LEDGER_KEY, ORIGIN, WITNESS_KEY, load, named
 
