@@ -73,6 +73,8 @@ class Election(Strict):
     reserve_permille: Annotated[int, Field(ge=0, le=1000)] = 25
     ballot_id_policy: Literal["pack", "stub", "sheet"] = "pack"
     contests: tuple[Contest, ...] = Field(min_length=1, max_length=64)
+    published_from: Moment | None = None
+    """From then on everybody may read what was signed: entry bundles are public. Never, when absent."""
 
 
 class Item(Strict):
@@ -192,6 +194,12 @@ class Policy(Strict):
         names: tuple[Sensitivity, ...] = ("accountable", "controlled", "general")
         plain = SideRule()
         return {n: rules.get(n) or SigningRule(sensitivity=n, release=plain, accept=plain) for n in names}
+
+    @cached_property
+    def published_from_ms(self) -> int | None:
+        """From when entry bundles are public, UTC milliseconds: the last of its elections' moments; None for never."""
+        told = [moment for moment in map(_publication, self.elections) if moment is not None]
+        return max(told) if len(told) == len(self.elections) else None
 
     def ancestry(self, place_id: str) -> Iterator[str]:
         """Yield the place itself, then each ancestor up to the root; nothing for an unknown place."""
@@ -338,6 +346,7 @@ def _check_policy(policy: Policy) -> None:
     _check_unique("election", [e.id for e in policy.elections])
     for election in policy.elections:
         _check_date(election)
+        _publication(election)
     depth_of: dict[str, int] = {}
     for place in policy.places:
         _depth(policy, place, depth_of)
@@ -348,6 +357,11 @@ def _check_date(election: Election) -> None:
         date.fromisoformat(election.date)
     except ValueError:
         raise _inconsistent(f"The election {election.id} is on a day that no calendar has.") from None
+
+
+def _publication(election: Election) -> int | None:
+    """Return when an election's entry bundles become public, UTC milliseconds; None for never."""
+    return parse_rfc3339(election.published_from) if election.published_from is not None else None
 
 
 def _depth(policy: Policy, place: Place, known: dict[str, int]) -> int:

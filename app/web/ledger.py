@@ -1,8 +1,16 @@
 """The ledger in public: what it is, its checkpoint and its tiles, as c2sp.org/tlog-tiles has them.
 
-Checkpoint and hash tiles are everybody's; entry bundles hold what officers signed and are an auditor's. Bundles
-are made of the leaves when they are asked for: there is no second copy that could differ.
+Checkpoint and hash tiles are everybody's. Entry bundles hold what officers signed: they are an auditor's until the
+policy in force says that its elections are published, then everybody's. Bundles are made of the leaves when they are
+asked for: there is no second copy that could differ. Every width that a tile ever had is a prefix of its one row, so
+the partial tiles of every checkpoint that was ever signed stay available.
+
+A tile has one spelling. An escaped slash, a doubled one or a wider partial is no tile, which is exactly 404: clients
+ask for the partial tile, then for the full one, and take any other status for a failure.
 """
+
+import gzip
+from dataclasses import dataclass
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -11,14 +19,42 @@ from starlette.responses import Response
 from app.custody.lookup import meta_of
 from app.errors import MissingError
 from app.ledger.tiles import TILE_WIDTH, BundleCoordinate, TileCoordinate, bundle_entry, parse_path, prefix, tile_width
-from app.web.answers import IMMUTABLE, Json
-from app.web.auth import allow, public
+from app.web.answers import Json
+from app.web.auth import Access, allow, public
 from app.web.declare import Says, declare, ref
+from app.web.encoding import takes_gzip
 from app.web.services import Services, services_of
 
 router = APIRouter()
+FOR_EVER = "max-age=604800, immutable"
+"""Tiles never change; a week is what tile servers of others say, and what a mistake of ours would last."""
+GZIP_LEVEL = 6
 _BYTES = {"type": "string", "format": "binary"}
 _OPEN = public("Whoever wants to may watch this ledger grow.")
+
+
+@dataclass(frozen=True, slots=True)
+class _UntilPublished(Access):
+    """Admits auditors, and everybody from the moment on that the policy in force names for all its elections."""
+
+    def __call__(self, request: Request) -> None:
+        """Prove the caller, unless the entries are public; a path that no tile has is missing, whoever asks."""
+        _bundle_place(request)
+        request.state.entries_public = is_published(services_of(request))
+        if not request.state.entries_public:
+            Access.__call__(self, request)
+
+    def declared(self) -> dict[str, object]:
+        """Return what the route says of itself in OpenAPI."""
+        return {**Access.declared(self), "until": "`published_from` of every election of the policy in force"}
+
+
+def is_published(services: Services) -> bool:
+    """Say whether entry bundles are everybody's by now; on a demo ledger now is its newest event."""
+    with services.db.read() as session:
+        policy = services.policy(session)
+        from_ms = policy.published_from_ms if policy is not None else None
+        return from_ms is not None and services.mandate_ms(session) >= from_ms
 
 
 @router.get("/v1/ledger", **declare(_OPEN, {200: Says("What this ledger is.", ref("Ledger"))}, tag="ledger"))
@@ -56,24 +92,30 @@ async def checkpoint(request: Request, name: str) -> Response:
 @router.get(
     "/ledger/{name}/tile/entries/{path:path}",
     **declare(
-        allow("auditor", "administrator"),
+        _UntilPublished(allow("auditor", "administrator").roles),
         {200: Says("An entry bundle.", _BYTES, "application/octet-stream")},
         problems=(404,),
+        headers={"Accept-Encoding": "`gzip` for a compressed bundle."},
         tag="ledger",
     ),
 )
 def bundle(request: Request, name: str, path: str) -> Response:
-    """Return up to 256 leaves, each behind its length."""
+    """Return up to 256 leaves, each behind its length, compressed for whoever takes that."""
+    del path
     services = _of(request, name)
-    place = parse_path(f"tile/entries/{path}")
-    assert isinstance(place, BundleCoordinate)  # noqa: S101 - what that path parses to
-    first = place.n * TILE_WIDTH
+    place = _bundle_place(request)
     if place.width > tile_width(0, place.n, services.view.published[0]):
         raise MissingError("This entry bundle has not grown to that width.")
+    first = place.n * TILE_WIDTH
     with services.db.read() as session:
         rows = services.view.reader.leaves(session, first, first + place.width)
     data = b"".join(bundle_entry(leaf) for _, leaf, _ in rows)
-    return Response(data, 200, {"Cache-Control": IMMUTABLE.replace("public", "private")}, "application/octet-stream")
+    scope = "public" if request.state.entries_public else "private"
+    headers = {"Cache-Control": f"{scope}, {FOR_EVER}", "Vary": "Accept-Encoding"}
+    if takes_gzip(request.headers.getlist("accept-encoding")):
+        data = gzip.compress(data, GZIP_LEVEL, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+    return Response(data, 200, headers, "application/octet-stream")
 
 
 @router.get(
@@ -90,15 +132,33 @@ def tile(request: Request, name: str, path: str) -> Response:
     services = _of(request, name)
     place = parse_path(f"tile/{path}")
     if not isinstance(place, TileCoordinate):
-        raise MissingError("There is no such tile.")
+        raise MissingError("There is no such tile.", code="tile_path")
     if place.width > tile_width(place.level, place.n, services.view.published[0]):
         raise MissingError("This tile has not grown to that width.")
     with services.db.read() as session:
         data = services.view.reader.tile(session, place.level, place.n)
-    return Response(prefix(data, place.width), 200, {"Cache-Control": IMMUTABLE}, "application/octet-stream")
+    return Response(
+        prefix(data, place.width), 200, {"Cache-Control": f"public, {FOR_EVER}"}, "application/octet-stream"
+    )
+
+
+def _bundle_place(request: Request) -> BundleCoordinate:
+    _of(request, request.path_params["name"])
+    place = parse_path(f"tile/entries/{request.path_params['path']}")
+    if not isinstance(place, BundleCoordinate):
+        raise MissingError("There is no such entry bundle.", code="tile_path")
+    return place
 
 
 def _of(request: Request, name: str) -> Services:
+    """Return the services of the ledger that an address names, in the one spelling that it has.
+
+    Raises:
+        MissingError: `no_ledger`, another ledger; `tile_path`, an address with escapes: it would be two addresses
+            of one file to every cache on the way.
+    """
+    if b"%" in request.scope.get("raw_path", b""):
+        raise MissingError("Addresses of a ledger hold no escapes.", code="tile_path")
     services = services_of(request)
     if name != services.view.name:
         raise MissingError("There is no such ledger here.", code="no_ledger")

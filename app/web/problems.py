@@ -320,6 +320,8 @@ async def _on_http(_request: Request, error: Exception) -> Response:
     """Reshape what the framework itself raises: no route, no such method, a body it cannot read."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if headers.get("Allow") == "GET":  # the gate answers HEAD wherever GET is answered
+        headers["Allow"] = "GET, HEAD"
     code = _BY_STATUS.get(status, "bad_request" if status < 500 else "error")
     return answer(body(status, code, PROBLEMS[code][1] + "."), headers)
 

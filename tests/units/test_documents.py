@@ -107,3 +107,33 @@ def test_an_election_is_on_a_day_that_exists(day):
     document = s.policy()
     document["elections"][0]["date"] = day
     assert code_of(document) == "document_inconsistent"
+
+
+def published(*moments):
+    first = s.policy()["elections"][0]
+    return [
+        {**first, "id": f"E-{n}", **({"published_from": at} if at else {})} for n, at in enumerate(moments, start=1)
+    ]
+
+
+def test_entries_are_public_from_the_last_moment_and_never_while_one_is_missing():
+    early, late = "2025-03-01T00:00:00+08:00", "2025-03-01T00:00:00Z"
+    assert read(s.policy()).published_from_ms is None
+    assert read(s.policy(elections=published(early, None))).published_from_ms is None
+    both = read(s.policy(elections=published(late, early)))
+    assert both.published_from_ms == read(s.policy(elections=published(late))).published_from_ms == 1_740_787_200_000
+
+
+@pytest.mark.parametrize(
+    ("moment", "code"),
+    [("2025-03-01", "document_shape"), (5, "document_shape"), ("", "document_shape"), ("2025-02-30T00:00:00Z", "time")],
+)
+def test_a_publication_is_a_moment_that_a_calendar_has(moment, code):
+    assert (
+        code_of(
+            s.policy(
+                elections=published(None, moment) if moment else [{**published(None)[0], "published_from": moment}]
+            )
+        )
+        == code
+    )

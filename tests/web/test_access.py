@@ -60,6 +60,7 @@ def test_what_a_route_says_is_what_the_page_says(door):
 
 def ask(live, door, headers):
     method, path = door.split(" ", 1)
+    path = path.replace("entries/{path:path}", "entries/000.p/1")  # one that is there: what is no tile is 404 to all
     for name, value in FILLED.items():
         path = path.replace(f"{{{name}}}", value).replace(f"{{{name}:path}}", value)
     if path == "/v1/reconciliation/events":
