@@ -4,7 +4,7 @@ The house, from the top; an import may only point down (import-linter holds it, 
 
     main | cli | worker      entrances: the HTTP service, the `custody` command, the clock
     web                      the only room that knows HTTP
-    exchange                 other agencies' formats
+    exchange | witness       other agencies' formats; the witness that another agency runs
     audit                    the auditor's questions, evidence, offline verification
     custody                  signed events, the rules that judge them, the walk that records them
     labels                   what a label says and how a sheet of them is printed

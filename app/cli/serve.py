@@ -35,7 +35,7 @@ def run(settings: Settings) -> None:
         raise MissingError(f"There is no ledger in {settings.data_dir}; run `custody init` or `custody demo` first.")
     configure_logging(settings)
     resolve_name(f"{APPLICATION}:check")(settings)
-    listening = _listen(settings)
+    listening = listen(settings)
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     config = uvicorn.Config(
         resolve_name(f"{APPLICATION}:create_app")(settings),
@@ -63,7 +63,12 @@ def has_ledger(settings: Settings) -> bool:
     return bool(settings.database_url) or (settings.data_dir / "custody.db").exists()
 
 
-def _listen(settings: Settings) -> socket.socket:
+def listen(settings: Settings) -> socket.socket:
+    """Return a socket that listens on the host and port of the settings.
+
+    Raises:
+        RuntimeError: The address is taken, or not this machine's.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

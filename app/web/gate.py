@@ -7,13 +7,13 @@ everything that escapes the application as well.
 import asyncio
 import time
 from collections.abc import Mapping
+from typing import Protocol
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import MalformedError, ServiceError, TooLargeError
 from app.web.answers import MAX_BODY_BYTES
-from app.web.metrics import Metrics
 from app.web.problems import answer_to, answer_to_failure
 
 log = structlog.get_logger("app.request")
@@ -36,10 +36,18 @@ _PAGE_POLICY = (
 )
 
 
+class Counts(Protocol):
+    """Counts requests by the route's template."""
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one."""
+        ...
+
+
 class Gate:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, limits: Mapping[str, int]) -> None:
+    def __init__(self, app: ASGIApp, metrics: Counts, limits: Mapping[str, int]) -> None:
         """Wrap an application.
 
         Args:

@@ -1,0 +1,207 @@
+"""The witness at work: check and persist in one transaction, move the mark, and only then sign.
+
+What a crash leaves behind, by the last step that was done:
+
+    before the commit        nothing: the request may come again
+    commit                   the tree is held, nobody has a cosignature; the next request for it gets one
+    mark moved               the same
+    signed                   as if the answer had been lost on the way
+
+so no two roots of one size are ever signed.
+"""
+
+import threading
+from collections.abc import Callable
+
+from app.clock import Clock, SystemClock
+from app.errors import BusyError, ConflictError, MalformedError, MissingError, RefusedError
+from app.ledger.note import Note, NoteSignature, SignerKey, VerifierKey
+from app.ledger.policy import cosigned
+from app.ledger.submission import Submission
+from app.witness._store import Change, EvidenceRow, Identity, LedgerRow, note_of
+from app.witness.decide import Held, Request, finding, prove, refusal
+from app.witness.folder import Folder
+
+
+class Witness:
+    """One open witness; safe between threads, and beside another process that serves the same folder."""
+
+    def __init__(self, folder: Folder, clock: Clock | None = None) -> None:
+        """Open a witness's folder.
+
+        Raises:
+            MissingError: There is no database, or no key.
+            TamperError: The database is not the newest, or others may read a key; it must not sign.
+        """
+        self.folder = folder
+        self._clock = clock or SystemClock()
+        self._signers: tuple[SignerKey, ...] = folder.signers()
+        self._store, self._mark = folder.open()
+        self._lock = threading.Lock()
+        self._broken = False
+        self._signed: dict[str, tuple[tuple[int, int], bytes]] = {}
+
+    @property
+    def name(self) -> str:
+        """Return the name that stands on its cosignatures."""
+        return self.folder.name
+
+    @property
+    def vkeys(self) -> tuple[VerifierKey, ...]:
+        """Return its public keys."""
+        return tuple(key.verifier() for key in self._signers)
+
+    def close(self) -> None:
+        """Close its files."""
+        with self._lock:
+            self._store.close()
+            self._mark.close()
+
+    def add_checkpoint(self, body: bytes) -> tuple[NoteSignature, ...]:
+        """Judge one request, c2sp.org/tlog-witness "add-checkpoint", and cosign its checkpoint.
+
+        Returns:
+            One cosignature per key, made after what they say was committed.
+
+        Raises:
+            ServiceError: As `decide.prove` raises and `decide.refusal` returns; evidence was committed before.
+            BusyError: `clock_behind`, the clock runs before the newest cosignature; `storage`, nothing could be
+                kept; `witness_stopped`, this witness met its own signature on a tree it does not know.
+        """
+        request = prove(body, self._store.keys)
+        with self._lock:
+            refused, at = self._persist(request, body)
+            self._advance()
+        if refused is not None:
+            raise refused
+        return self._sign(request.note, at)
+
+    def _persist(self, request: Request, body: bytes) -> tuple[ConflictError | RefusedError | BusyError | None, int]:
+        """Commit what follows from a request, and return why it is not to be signed, with the time if it is."""
+        now = self._clock.now_ms() // 1000
+        with self._store.write() as change:
+            held, told = change.ledger(request.checkpoint.origin).held, change.identity()
+            if told.stopped or self._forgot(change, request, body, held, told):
+                return BusyError("This witness has stopped.", code="witness_stopped", retry_after_seconds=3600), 0
+            refused = refusal(request, held)
+            if refused is not None:
+                found = finding(request, held)
+                if found is not None:
+                    change.keep(request, found, body, now)
+                return refused, 0
+            if now < max(told.newest_at, 1):
+                behind = told.newest_at - now
+                return BusyError("The clock of this witness runs back.", code="clock_behind",
+                                 retry_after_seconds=min(behind, 3600)), 0  # fmt: skip
+            change.accept(request, now)
+        return None, now
+
+    def _forgot(self, change: Change, request: Request, body: bytes, held: Held, told: Identity) -> bool:
+        """Stop for good when the checkpoint bears our own signature and we hold nothing of it: our memory is older."""
+        times = cosigned(Submission.parse(body).checkpoint, self.vkeys)
+        size, root = request.checkpoint.size, request.checkpoint.root
+        if not times or (max(times.values()) <= told.newest_at and size <= held.size
+                         and (size < held.size or root == held.root)):  # fmt: skip
+            return False
+        change.stop(f"it signed {request.checkpoint.origin} at size {size}, which its database does not know.")
+        return True
+
+    def _advance(self) -> None:
+        """Move the mark to the last commit; a failure is as fatal as a failed commit: nothing more is signed."""
+        if self._broken:
+            raise BusyError("The mark could not be written; restart this witness.", code="storage")
+        told = self._store.identity()
+        try:
+            self._mark.advance(told.sequence, told.digest)
+        except OSError as error:
+            self._broken = True
+            raise BusyError("The mark cannot be written.", code="storage") from error
+
+    def _sign(self, note: Note, at: int) -> tuple[NoteSignature, ...]:
+        return tuple(key.cosign(note.text, at) for key in self._signers)
+
+    def newest(self, origin_hash: str) -> bytes:
+        """Return the newest checkpoint that was cosigned for a ledger, with the ledger's signature and ours.
+
+        Args:
+            origin_hash: Lower-case hexadecimal SHA-256 of the origin.
+
+        Raises:
+            MissingError: `no_ledger`; it is not known, or was never cosigned.
+        """
+        with self._lock:
+            row = self._store.ledger(origin_hash)
+            note = None if row is None else note_of(row)
+            if row is None or note is None:
+                raise MissingError("This witness has cosigned nothing of such a ledger.", code="no_ledger")
+            state = (row.size, row.cosigned_at)
+            if self._signed.get(origin_hash, (None,))[0] != state:
+                self._advance()  # another process may have committed this row and not yet moved the mark
+                lines = (*note.signatures, *self._sign(note, row.cosigned_at))
+                self._signed[origin_hash] = state, Note(note.text, lines).to_bytes()
+            return self._signed[origin_hash][1]
+
+    def failing(self) -> list[str]:
+        """Return what keeps this witness from signing: `clock`, `storage` or `stopped`; nothing when it is well."""
+        try:
+            told = self._store.identity()
+        except BusyError:
+            return ["storage"]
+        if self._broken:
+            return ["storage"]
+        behind = self._clock.now_ms() // 1000 < told.newest_at
+        return [name for name, fails in (("stopped", bool(told.stopped)), ("clock", behind)) if fails]
+
+    def newest_at(self) -> int:
+        """Return the POSIX time of the newest cosignature, 0 before the first."""
+        return self._store.identity().newest_at
+
+    def ledgers(self) -> list[LedgerRow]:
+        """Return every ledger, by origin."""
+        return self._store.ledgers()
+
+    def keys(self, origin: str) -> list[VerifierKey]:
+        """Return the keys that are trusted for a ledger; none when it was removed."""
+        return self._store.keys(origin)
+
+    def evidence(self, after: int = 0, limit: int = 1000) -> list[EvidenceRow]:
+        """Return evidence, oldest first, from the one after a number."""
+        return self._store.evidence(after, limit)
+
+    def evidence_counts(self) -> dict[tuple[str, str], int]:
+        """Return how much evidence is kept, by origin and finding."""
+        return self._store.evidence_counts()
+
+    def add_ledger(self, origin: str, key: VerifierKey, url: str | None = None) -> None:
+        """Trust a ledger's key from now on; what was seen of the ledger stays. For `url` None keeps the one there is.
+
+        Raises:
+            MalformedError: `verifier_key`; the key is a witness's.
+        """
+        if key.is_cosigner:
+            raise MalformedError("That is a witness's key; a ledger's is of type 0x01.", code="verifier_key")
+        self._change(lambda change: change.add_ledger(origin, key.to_text(), url))
+
+    def remove_ledger(self, origin: str, key: VerifierKey | None = None) -> int:
+        """Trust a ledger's keys, or one of them, no longer; what was seen of it is never forgotten.
+
+        Returns:
+            How many keys were trusted until now.
+
+        Raises:
+            MissingError: `no_ledger`.
+        """
+        removed: list[int] = []
+
+        def work(change: Change) -> None:
+            change.ledger(origin)
+            removed.append(change.remove_ledger(origin, None if key is None else key.to_text()))
+
+        self._change(work)
+        return removed[0]
+
+    def _change(self, work: Callable[[Change], None]) -> None:
+        with self._lock:
+            with self._store.write() as change:
+                work(change)
+            self._advance()
