@@ -38,7 +38,7 @@ class Witness:
         self._signers: tuple[SignerKey, ...] = folder.signers()
         self._store, self._mark = folder.open()
         self._lock = threading.Lock()
-        self._broken = False
+        self._broken = self._closed = False
         self._signed: dict[str, tuple[tuple[int, int], bytes]] = {}
 
     @property
@@ -52,10 +52,12 @@ class Witness:
         return tuple(key.verifier() for key in self._signers)
 
     def close(self) -> None:
-        """Close its files."""
+        """Close its files; once is enough."""
         with self._lock:
-            self._store.close()
-            self._mark.close()
+            if not self._closed:
+                self._closed = True
+                self._store.close()
+                self._mark.close()
 
     def add_checkpoint(self, body: bytes) -> tuple[NoteSignature, ...]:
         """Judge one request, c2sp.org/tlog-witness "add-checkpoint", and cosign its checkpoint.
