@@ -22,7 +22,8 @@ from app.clock import Clock, SystemClock
 from app.config import Settings
 from app.custody.intake import Intake
 from app.custody.lookup import meta_of
-from app.custody.record import Answer, Recorder
+from app.custody.receipts import Answer
+from app.custody.record import Recorder
 from app.custody.rounds import Rounds
 from app.custody.serverkeys import ServerKeys
 from app.custody.wire import Done, Failed, Open, Ready, Record, frame, messages

@@ -16,7 +16,10 @@ import app.units._tables  # noqa: F401 - each fills the metadata
 from app.db import Database, metadata, normal_url
 from tests.house import House
 
-INSERT_ONLY = ("event", "event_unit", "ledger_leaf", "ledger_checkpoint", "document", "tally")
+INSERT_ONLY = (
+    "event", "event_unit", "ledger_leaf", "ledger_checkpoint", "document", "tally", "ledger_alarm", "ledger_stamp",
+    "head_commit",
+)  # fmt: skip
 
 
 def _open(url: str) -> Connection:
@@ -65,6 +68,17 @@ def _some_rows(house: House) -> None:
             "INSERT INTO tally (ledger_id, id, leaf_index, event, figure, election, item, unit, quantity) "
             "VALUES (1, 'x', 0, 'e', 'f', 'E', 'I', 'U', 1)"
         )
+        session.exec_driver_sql(
+            "INSERT INTO ledger_alarm (ledger_id, id, at_ms, kind, source, detail) VALUES (1, 1, 0, 'k', 's', 'd')"
+        )
+        empty = "x''" if house.db.is_sqlite else "''"
+        session.exec_driver_sql(
+            "INSERT INTO ledger_stamp (ledger_id, size, authority, token, stamped, at_ms) "
+            f"VALUES (1, 1, 'a', {empty}, {empty}, 0)"
+        )
+        session.exec_driver_sql(
+            f"INSERT INTO head_commit (ledger_id, leaf_index, size, n, root) VALUES (1, 99, 0, 0, {empty})"
+        )
 
 
 def _refused(db: Database, sql: str) -> None:
@@ -104,7 +118,7 @@ def test_truncation_is_refused_and_the_owner_has_no_privilege_left(postgres_url:
 def test_without_the_guard_an_update_goes_through(sqlite_url: str) -> None:
     """Control: it is the trigger that refuses, nothing else."""
     with _open(sqlite_url) as connection:
-        connection.exec_driver_sql("INSERT INTO ledger VALUES (1, 'n', 'o', 0, x'00', x'00', 0)")
+        connection.exec_driver_sql("INSERT INTO ledger VALUES (1, 'n', 'o', 0, x'00', x'00', 0, NULL)")
         connection.exec_driver_sql("INSERT INTO document VALUES (1, 'h', 'policy', x'00')")
         change: Callable[[], object] = lambda: connection.exec_driver_sql("UPDATE document SET kind = 'plan'")  # noqa: E731
         with pytest.raises(DBAPIError):

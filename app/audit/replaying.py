@@ -14,6 +14,7 @@ from app.audit.leaf import Recorded, read_leaf
 from app.canon import b64url_decode, b64url_encode
 from app.custody.details import LabelsIssue, LedgerGenesis, PlanPublish, PolicyPublish
 from app.custody.events import Event
+from app.custody.newkeys import genesis_keys, introduced
 from app.custody.rules.case import RULES_VERSION
 from app.custody.state import EventRef, Facts
 from app.custody.walk import Step, Walk
@@ -149,7 +150,8 @@ class Replayer:
         if not self._signatures:
             return
         try:
-            prove(recorded.jws, self._public_key)
+            own = introduced(recorded.event)
+            prove(recorded.jws, lambda kid: own.get(kid) or self._public_key(kid))
         except UnprovenError as error:
             if self._on_unproven is None:
                 raise
@@ -261,17 +263,6 @@ def compare(recorded: Recorded, step: Step) -> tuple[str, ...]:
     if step.leaf.links != recorded.links:
         found.append("links")
     return tuple(found) or ("bytes",)
-
-
-def genesis_keys(told: LedgerGenesis) -> dict[str, PublicKey]:
-    """Return the keys that a genesis is signed with, by key id.
-
-    Raises:
-        MalformedError: One of them is unsound.
-    """
-    jwks = [*(founder.jwk for founder in told.administrators), *(agency.jwk for agency in told.agencies)]
-    keys = [PublicKey.from_jwk(jwk.model_dump(exclude_none=True)) for jwk in jwks]
-    return {key.kid: key for key in keys}
 
 
 def public_key(record: Key) -> PublicKey:

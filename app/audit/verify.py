@@ -26,11 +26,11 @@ import orjson
 from app.audit.bundle import MAX_BYTES, Bundle, read_bundle
 from app.audit.leaf import Recorded, read_leaf
 from app.audit.rejudging import Rejudging
-from app.audit.replaying import genesis_keys
 from app.audit.report import Level, Report
 from app.canon import b64url_encode, parse_json, sha256
 from app.custody.details import LedgerGenesis
 from app.custody.events import ZERO_HASH
+from app.custody.newkeys import genesis_keys, introduced
 from app.custody.private import PrivateContent
 from app.errors import ServiceError, UnprovenError
 from app.keys.verify import prove
@@ -184,7 +184,8 @@ class _Verification:
         if leaf.index == 0:
             return  # proven before anything else
         try:
-            prove(leaf.jws, judging.key_of)
+            own = introduced(leaf.event)
+            prove(leaf.jws, lambda kid: own.get(kid) or judging.key_of(kid))
         except UnprovenError as error:
             level: Level = "incomplete" if error.code == "unknown_key" else "fail"
             detail = (

@@ -3,8 +3,18 @@
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
-from app.custody._tables import DISCREPANCY, EVENT, EVENT_UNIT, HANDOVER, META, PRIVATE, TALLY, WAITING
-from app.custody.state import Discrepancy, EventRef, Handover, Meta, Tally, Waiting
+from app.custody._tables import (
+    DISCREPANCY,
+    EVENT,
+    EVENT_UNIT,
+    HANDOVER,
+    META,
+    PRIVATE,
+    SHARD,
+    TALLY,
+    WAITING,
+)
+from app.custody.state import Discrepancy, EventRef, Handover, Meta, Shard, Tally, Waiting
 from app.db import RecordTable, Session, WriteSession, bulk_insert, decode_json, encode_json
 
 METAS = RecordTable(META, Meta, "id")
@@ -12,6 +22,7 @@ HANDOVERS = RecordTable(HANDOVER, Handover, "release")
 WAITINGS = RecordTable(WAITING, Waiting, "hash")
 DISCREPANCIES = RecordTable(DISCREPANCY, Discrepancy, "id")
 TALLIES = RecordTable(TALLY, Tally, "id")
+SHARDS = RecordTable(SHARD, Shard, "origin")
 
 EVENT_COLUMNS = (
     *("hash", "leaf_index", "event_id", "author", "officer", "agency", "type", "election", "place"),

@@ -22,6 +22,7 @@ META = Table(
     Column("plans", JsonText, nullable=False),
     Column("closed_index", Int),
     Column("genesis", Str, nullable=False),
+    Column("ledger_keys", JsonText, nullable=False, server_default="[]"),
     PrimaryKeyConstraint("ledger_id", "id"),
     sqlite_strict=True,
 )
@@ -173,5 +174,54 @@ PRIVATE = Table(
     Column("salt", Blob, nullable=False),
     Column("body", Blob, nullable=False),
     PrimaryKeyConstraint("ledger_id", "event", "name"),
+    sqlite_strict=True,
+)
+
+HEAD_RECORD = Table(
+    "head_record",
+    metadata,
+    Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
+    Column("unit", Str, nullable=False),
+    Column("position", Int, nullable=False),
+    Column("seq", Int, nullable=False),
+    Column("hash", Str, nullable=False),
+    Column("next", Str, nullable=False),
+    PrimaryKeyConstraint("ledger_id", "unit"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+HEAD_TILE = Table(
+    "head_tile",
+    metadata,
+    Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
+    Column("level", Int, nullable=False),
+    Column("n", Int, nullable=False),
+    Column("bytes", Blob, nullable=False),
+    PrimaryKeyConstraint("ledger_id", "level", "n"),
+    sqlite_strict=True,
+)
+
+HEAD_COMMIT = Table(
+    "head_commit",
+    metadata,
+    Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
+    Column("leaf_index", Int, nullable=False),
+    Column("size", Int, nullable=False),
+    Column("n", Int, nullable=False),
+    Column("root", Blob, nullable=False),
+    PrimaryKeyConstraint("ledger_id", "leaf_index"),
+    sqlite_strict=True,
+)
+
+SHARD = Table(
+    "shard",
+    metadata,
+    Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
+    Column("origin", Str, nullable=False),
+    Column("size", Int, nullable=False),
+    Column("root", Str, nullable=False),
+    Column("leaf_index", Int, nullable=False),
+    PrimaryKeyConstraint("ledger_id", "origin"),
     sqlite_strict=True,
 )

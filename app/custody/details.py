@@ -16,6 +16,10 @@ UnitId = Annotated[str, Field(min_length=17, max_length=17, pattern=r"^[0-9A-HJK
 SealNumber = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Z0-9][A-Z0-9./-]*$")]
 Reason = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Z][A-Z0-9_]*$")]
 Reference = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ./_-]*$")]
+Origin = Annotated[str, Field(min_length=1, max_length=200)]
+TreeSize = Annotated[int, Field(ge=0, le=2**53 - 1)]
+VerifierText = Annotated[str, Field(min_length=20, max_length=400)]
+"""A key in the form of signed notes: name, key id and public key."""
 Point = Annotated[int, Field(ge=1, le=16)]
 Condition = Literal["good", "damaged", "excess", "revote", "missing"]
 AccessRole = Literal["field", "registrar", "operator", "auditor", "administrator", "integrator"]
@@ -51,17 +55,54 @@ class FoundingAgency(Strict):
     jwk: Jwk
 
 
+class Predecessor(Strict):
+    """The ledger that this one goes on from: its name, its genesis, and the last tree of it that counts."""
+
+    origin: Origin
+    genesis: Hash
+    size: TreeSize
+    root: Hash
+
+
 class LedgerGenesis(Strict):
-    """Leaf 0: who founds this ledger and with which keys (design section 6)."""
+    """Leaf 0: who founds this ledger and with which keys (design section 6).
+
+    `succeeds` cites the final checkpoint of a ledger that was closed, whose history this one takes up.
+    """
 
     name: Code
     demo: bool = False
-    ledger_key: Annotated[str, Field(min_length=20, max_length=400)]
+    ledger_key: VerifierText
     service_key: Jwk
     admission_key: Jwk
     administrators: tuple[Founder, ...] = Field(min_length=1, max_length=32)
     agencies: tuple[FoundingAgency, ...] = Field(default=(), max_length=64)
     policy_signers: Annotated[int, Field(ge=1, le=32)] = 1
+    succeeds: Predecessor | None = None
+
+
+class AgencyJoin(FoundingAgency):
+    """An agency joins after the genesis, or brings another root key: signed by founders and by that key."""
+
+
+class FoundersChange(Strict):
+    """Founders come and go: signed by more than half of those there are, and by everyone who comes.
+
+    `remove` names the keys that end, `policy_signers` how many founders sign a policy from here on.
+    """
+
+    add: tuple[Founder, ...] = Field(default=(), max_length=32)
+    remove: tuple[Hash, ...] = Field(default=(), max_length=32)
+    policy_signers: Annotated[int, Field(ge=1, le=32)]
+
+
+class LedgerRekey(Strict):
+    """Names every key that signs this ledger's checkpoints from this leaf on; signed by founders.
+
+    A rotation is two of these: the old and the new key together, later the new one alone.
+    """
+
+    keys: tuple[VerifierText, ...] = Field(min_length=1, max_length=4)
 
 
 class PolicyPublish(Strict):
@@ -457,9 +498,19 @@ class Arrived(Strict):
 class HeadsCommit(Strict):
     """A tree over every unit's latest event as of a size (ledger reference section 14)."""
 
-    size: Quantity
+    size: TreeSize
     root: Hash
-    n: Quantity
+    n: TreeSize
+
+
+class ShardCheckpoint(Strict):
+    """The newest checkpoint of another ledger, with its own signature: how a national ledger binds all the others."""
+
+    origin: Origin
+    size: TreeSize
+    root: Hash
+    key: VerifierText
+    note: Annotated[str, Field(min_length=1, max_length=4096)]
 
 
 class Verdict(Strict):

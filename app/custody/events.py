@@ -40,7 +40,8 @@ def _types() -> dict[str, EventType]:
     table: dict[Kind, dict[str, type[Strict]]] = {
         "foundation": {
             "ledger.genesis": d.LedgerGenesis, "policy.publish": d.PolicyPublish, "plan.publish": d.PlanPublish,
-            "key.enrol": d.KeyEnrol, "key.revoke": d.KeyRevoke, "decision": d.Decision,
+            "key.enrol": d.KeyEnrol, "key.revoke": d.KeyRevoke, "decision": d.Decision, "agency.join": d.AgencyJoin,
+            "founders.change": d.FoundersChange, "ledger.rekey": d.LedgerRekey,
         },
         "command": {
             "labels.issue": d.LabelsIssue, "unit.commission": d.UnitCommission, "unit.pack": d.UnitPack,
@@ -56,7 +57,10 @@ def _types() -> dict[str, EventType]:
             "position": d.Position, "condition": d.ConditionReport, "access": d.AccessReport,
             "departed": d.Departed, "arrived": d.Arrived,
         },
-        "service": {"heads.commit": d.HeadsCommit, "verdict": d.Verdict, "ledger.close": d.LedgerClose},
+        "service": {
+            "heads.commit": d.HeadsCommit, "verdict": d.Verdict, "ledger.close": d.LedgerClose,
+            "shard.checkpoint": d.ShardCheckpoint,
+        },
     }  # fmt: skip
     return {name: EventType(name, kind, model) for kind, models in table.items() for name, model in models.items()}
 

@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.config import Settings
 from app.custody.prove import ProvenEvent
-from app.custody.record import Answer
+from app.custody.receipts import Answer
 from app.errors import BusyError, ServiceError, TamperError
 
 log = structlog.get_logger(__name__)

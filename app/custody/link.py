@@ -23,7 +23,7 @@ import structlog
 import app
 from app.config import Settings
 from app.custody.prove import ProvenEvent
-from app.custody.record import Answer
+from app.custody.receipts import Answer
 from app.custody.view import View
 from app.custody.wire import Done, Failed, Message, Open, Ready, Record, frame, frames
 from app.errors import BusyError, ServiceError

@@ -14,7 +14,7 @@ from app.canon import JsonValue
 from app.custody import _store
 from app.custody import details as d
 from app.custody.events import Event, parse_event
-from app.custody.state import Discrepancy, EventRef, Facts, Handover, Meta, Waiting
+from app.custody.state import Discrepancy, EventRef, Facts, Handover, Meta, Shard, Waiting
 from app.db import Session
 from app.ids import is_unit_id
 from app.keys import records as key_records
@@ -104,6 +104,7 @@ class Loader:
             Handover: _store.HANDOVERS,
             Waiting: _store.WAITINGS,
             Discrepancy: _store.DISCREPANCIES,
+            Shard: _store.SHARDS,
         }
         if kind in own:
             return cast("list[Any]", own[kind].fetch(session, ledger_id, keys))  # type: ignore[attr-defined]
@@ -188,6 +189,15 @@ def _named_by_details(told: Any) -> Iterator[tuple[type, str]]:
         named = [told.service_key, told.admission_key, *(f.jwk for f in told.administrators)]
         for jwk in (*named, *(agency.jwk for agency in told.agencies)):
             yield Key, _thumbprint(jwk)
+    if isinstance(told, d.AgencyJoin):
+        yield Key, _thumbprint(told.jwk)
+    if isinstance(told, d.FoundersChange):
+        for founder in told.add:
+            yield Key, _thumbprint(founder.jwk)
+        for kid in told.remove:
+            yield Key, kid
+    if isinstance(told, d.ShardCheckpoint):
+        yield Shard, told.origin
 
 
 def _thumbprint(jwk: d.Jwk) -> str:

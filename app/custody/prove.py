@@ -9,12 +9,12 @@ read again there by the model of its type; the strict parse and the signatures a
 """
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from app.canon import JsonValue, b64url_decode
 from app.custody.events import Event, parse_event, read_again
+from app.custody.newkeys import genesis_keys, introduced, keys_of
 from app.custody.private import PrivateContent
 from app.db import Database
 from app.errors import MalformedError
@@ -85,7 +85,8 @@ class Prover:
         if event.body.ledger != self._origin:
             raise MalformedError("That event is for another ledger.", code="wrong_ledger", ledger=self._origin)
         _check_signature_set(event, jws)
-        prove(jws, lambda kid: self._public_key(kid, offered or {}))
+        keys = {**(offered or {}), **introduced(event)}
+        prove(jws, lambda kid: self._public_key(kid, keys))
         return ProvenEvent(event, jws_value, received_ms, PrivateContent.parse_all(private_value, event.body.private))
 
     def forget(self, kid: str) -> None:
@@ -128,13 +129,9 @@ def offered_keys(events: Iterable[Event]) -> dict[str, PublicKey]:
 
     They count for signatures only: whether they are enrolled is judged under the lock.
     """
-    jwks = [event.details.jwk for event in events if event.type.name == "key.enrol"]
+    keys: dict[str, PublicKey] = {}
     for event in events:
-        if event.type.name == "ledger.genesis":
-            jwks += [named.jwk for named in (*event.details.administrators, *event.details.agencies)]
-    keys = {}
-    for jwk in jwks:
-        with suppress(MalformedError):  # an unsound key is the rule's to refuse; it signs nothing
-            key = PublicKey.from_jwk(jwk.model_dump(exclude_none=True))
-            keys[key.kid] = key
+        if event.type.name == "key.enrol":
+            keys |= keys_of([event.details.jwk])  # an unsound key is the rule's to refuse; it signs nothing
+        keys |= genesis_keys(event.details) if event.type.name == "ledger.genesis" else introduced(event)
     return keys

@@ -13,6 +13,7 @@ from app.clock import rfc3339_ms
 from app.custody.chain import Link
 from app.custody.state import EventRef, evolve
 from app.custody.walk import Step
+from app.errors import ServiceError
 from app.ledger.paths import Paths
 
 
@@ -117,3 +118,7 @@ class Receipt:
         if self.checkpoint is not None:
             value["proof"] = {"tree_size": self.tree_size, "path": list(self.proof), "checkpoint": self.checkpoint}
         return value
+
+
+Answer = Receipt | ServiceError
+"""What becomes of one event that was sent in: its receipt, or why nothing was recorded."""

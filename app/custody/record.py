@@ -15,32 +15,33 @@ What a crash leaves behind: before 7 nothing; after the commit everything, and w
 sends the same event again and gets the same receipt.
 """
 
-import secrets
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import structlog
 
-from app.canon import JsonValue, b64url_decode, b64url_encode, jcs, sha256
-from app.clock import rfc3339_ms
+from app.canon import JsonValue, b64url_decode, b64url_encode
 from app.config import Settings
 from app.custody import _store
 from app.custody.chain import Link
-from app.custody.events import ZERO_HASH, Event, parse_event
+from app.custody.details import LedgerRekey
+from app.custody.events import Event, parse_event
 from app.custody.loading import Loader
+from app.custody.newkeys import introduced
 from app.custody.prove import ProvenEvent, Prover
-from app.custody.receipts import Receipt
+from app.custody.receipts import Answer, Receipt
 from app.custody.serverkeys import ServerKeys
-from app.custody.state import Discrepancy, EventRef, Facts, Handover, Meta, Tally, Waiting
+from app.custody.state import EventRef, Facts, Handover, Waiting
+from app.custody.storing import Group, store_group
 from app.custody.view import View
-from app.custody.walk import ParseDocument, Seen, Step, Walk
+from app.custody.voice import Voice
+from app.custody.walk import ParseDocument, Seen, Walk
 from app.db import Database, Session, WriteSession
-from app.errors import BusyError, ServiceError, TamperError, UnprovenError
-from app.ids import new_event_id
-from app.keys import records as key_records
-from app.keys.signing import sign_jws
-from app.keys.state import Device, Key
+from app.errors import BusyError, RefusedError, ServiceError, TamperError, UnprovenError
+from app.keys.state import Key
 from app.ledger.append import Appended, Head, Reader, append, read_head
 from app.ledger.highwater import HighWater
 from app.ledger.paths import Paths
@@ -48,21 +49,20 @@ from app.units import records as unit_records
 from app.units.documents import Plan, Policy
 
 log = structlog.get_logger(__name__)
-Answer = Receipt | ServiceError
 HOUR_MS = 3_600_000
 MAX_PARSED_DOCUMENTS = 64
+FROZEN_RETRY_SECONDS = 300
 
 
 @dataclass(slots=True)
-class Group:
-    """One group in the making: answers by position, and what the transaction will store."""
+class Writing:
+    """One write transaction of the ledger while it is open; `appended` is what it made, after the commit."""
 
-    answers: list[Answer | None]
-    steps: list[Step] = field(default_factory=list)
-    values: list[JsonValue] = field(default_factory=list)
-    replays: list[tuple[int, EventRef]] = field(default_factory=list)
-    places: dict[int, int] = field(default_factory=dict)
-    private: list[tuple[int, str, str, bytes, bytes]] = field(default_factory=list)
+    session: WriteSession
+    head: Head
+    walk: Walk
+    group: Group
+    appended: Appended | None = None
 
 
 class Recorder:
@@ -79,6 +79,7 @@ class Recorder:
         self.settings = settings
         self._keys = keys
         self._high_water = high_water
+        self._voice = Voice(keys.service)
         with db.read() as session:
             head = read_head(session, settings.ledger)
             self.view = View.of(session, head)
@@ -113,16 +114,34 @@ class Recorder:
         Raises:
             BusyError: The database could not be locked; nothing was recorded.
         """
-        group = Group([None] * len(proven))
+        with self.writing(proven) as writing:
+            for position, item in enumerate(proven):
+                self._take(writing.walk, writing.group, position, item)
+        self._answer(writing.group, writing.appended, proofs=proofs)
+        return [answer if answer is not None else BusyError("Send it again.") for answer in writing.group.answers]
+
+    @contextmanager
+    def writing(self, proven: Sequence[ProvenEvent] = (), *, even_frozen: bool = False) -> Iterator[Writing]:
+        """Lock the ledger, let the caller take events or say something, store all of it, commit, and publish.
+
+        Args:
+            proven: Events whose facts are loaded.
+            even_frozen: Write to a frozen ledger, too: what ends it.
+
+        Raises:
+            BusyError: The database could not be locked, or `ledger_frozen`; nothing was recorded.
+        """
         with self.db.write() as session:
             head = read_head(session, self.name, lock=True)
-            walk = self._walk(session, head, proven)
-            for position, item in enumerate(proven):
-                self._take(walk, group, position, item)
-            appended = self._store(session, head, walk, group)
-        self._publish(appended)
-        self._answer(group, appended, proofs=proofs)
-        return [answer if answer is not None else BusyError("Send it again.") for answer in group.answers]
+            if head.frozen is not None and not even_frozen:
+                raise BusyError(
+                    "This ledger is frozen until its operator has looked into an alarm; keep your events.",
+                    retry_after_seconds=FROZEN_RETRY_SECONDS, code="ledger_frozen",
+                )  # fmt: skip
+            writing = Writing(session, head, self._walk(session, head, proven), Group([None] * len(proven)))
+            yield writing
+            writing.appended = self._store(session, head, writing.walk, writing.group)
+        self._publish(writing.appended)
 
     def _walk(self, session: WriteSession, head: Head, proven: Sequence[ProvenEvent]) -> Walk:
         loader = Loader(session, head.ledger_id, lambda indexes: self._payloads(session, indexes))
@@ -176,6 +195,7 @@ class Recorder:
         size = walk.size
         try:
             self._need_keys(walk.facts, item.event)
+            self._need_private_keys(item.event)
             step = walk.take(item.event, item.value, item.received_ms)
         except Exception as error:
             if walk.size != size:  # it was taken, and what follows from it failed: no part of this group may stand
@@ -190,7 +210,6 @@ class Recorder:
             return
         group.places[len(group.steps)] = position
         group.steps.append(step)
-        group.values.append(item.value)
         group.private.extend((self.ledger_id, step.event.hash, p.name, p.salt, p.body) for p in item.private)
         self._settle(walk, group, step.ref.received_ms)
 
@@ -198,9 +217,18 @@ class Recorder:
         """Refuse to record an event whose offered key was not enrolled after all."""
         if event.type.name == "ledger.genesis":
             return
+        own = introduced(event)
         for kid in event.body.signers:
-            if facts.get(Key, kid) is None:
+            if kid not in own and facts.get(Key, kid) is None:
                 raise UnprovenError("A signer's key is not enrolled on this ledger.", code="unknown_key", kid=kid)
+
+    def _need_private_keys(self, event: Event) -> None:
+        """Refuse to record a rotation to keys that this service could not sign with."""
+        if isinstance(event.details, LedgerRekey) and not self._keys.held.keys() >= set(event.details.keys):
+            raise RefusedError(
+                "This service does not hold every key that the event names; `custody ledger new-key` makes one.",
+                code="ledger_key_missing",
+            )
 
     def _settle(self, walk: Walk, group: Group, received_ms: int) -> None:
         """Write the verdict of every event whose outcome became due."""
@@ -216,34 +244,21 @@ class Recorder:
     def _verdict(
         self, walk: Walk, group: Group, target: str, told: tuple[str, str], received_ms: int, via: Event | None
     ) -> None:
-        event, value = self._service_event(walk, target, told, received_ms, via)
-        group.steps.append(walk.take(event, value, received_ms))
-        group.values.append(value)
+        """Say what became of an event, in the name of the service."""
+        body = walk.bodies[target].body
+        self.say(
+            walk, group, "verdict", {"event": target, "result": told[0], "code": told[1]}, received_ms,
+            election=body.election, place=body.place, units=body.units, after=(target, *([via.hash] if via else [])),
+        )  # fmt: skip
 
-    def _service_event(
-        self, walk: Walk, target: str, told: tuple[str, str], received_ms: int, via: Event | None
-    ) -> tuple[Event, JsonValue]:
-        key, body = self._keys.service, walk.bodies[target].body
-        device: Device | None = walk.facts.get(Device, key.kid)
-        payload: JsonValue = {
-            "v": 1,
-            "event_id": new_event_id(received_ms, secrets.token_bytes(10)),
-            "type": "verdict",
-            "ledger": self.origin,
-            "election": body.election,
-            "place": body.place,
-            "author": key.kid,
-            "signers": {key.kid: "witness"},
-            "units": list(body.units),
-            "after": [target, *([via.hash] if via else [])],
-            "at": rfc3339_ms(received_ms),
-            "checkpoint": {"size": 0, "root": b64url_encode(sha256(b""))},
-            "device": {"seq": device.seq + 1 if device else 1, "prev": device.hash if device else ZERO_HASH},
-            "details": {"event": target, "result": told[0], "code": told[1]},
-            "private": {},
-        }
-        data = jcs(payload, check=False)
-        return parse_event(data), sign_jws(data, [key])
+    def say(
+        self, walk: Walk, group: Group, name: str, details: dict[str, JsonValue], at_ms: int, **where: Any
+    ) -> EventRef:
+        """Take an event of the service itself into a transaction; see `app.custody.voice`."""
+        event, value = self._voice.event(walk, self.origin, name, details, at_ms, **where)
+        step = walk.take(event, value, at_ms)
+        group.steps.append(step)
+        return step.ref
 
     def sweep(self, now_ms: int) -> int:
         """Do the clock's work: cancels that fall due, overdue goods, events that wait too long.
@@ -264,24 +279,20 @@ class Recorder:
         return sum(self._sweep_one(target, code, now_ms) for target, code in targets)
 
     def _sweep_one(self, target: str, code: str, now_ms: int) -> int:
-        group = Group([])
-        with self.db.write() as session:
-            head = read_head(session, self.name, lock=True)
+        with self.db.read() as session:
             ref = next(iter(_store.refs(session, self.ledger_id, "hash", [target])))
             event = parse_event(self._payloads(session, [ref.leaf_index])[ref.leaf_index])
-            walk = self._walk(session, head, [ProvenEvent(event, None, now_ms)])
+        with self.writing([ProvenEvent(event, None, now_ms)]) as writing:
+            walk, group = writing.walk, writing.group
             walk.bodies[target] = event
             now_ms = walk.moment(now_ms)
-            if not _still_due(walk.facts, target, code):
-                return 0
-            told = ("pending" if code == "pending_overdue" else "accepted", code)
-            if not code:
-                found = walk.outcome(target, now_ms)
-                told = (found.result, found.code)
-            self._verdict(walk, group, target, told, now_ms, None)
-            self._settle(walk, group, now_ms)
-            appended = self._store(session, head, walk, group)
-        self._publish(appended)
+            if _still_due(walk.facts, target, code):
+                told = ("pending" if code == "pending_overdue" else "accepted", code)
+                if not code:
+                    found = walk.outcome(target, now_ms)
+                    told = (found.result, found.code)
+                self._verdict(walk, group, target, told, now_ms, None)
+                self._settle(walk, group, now_ms)
         return len(group.steps)
 
     # -- storing -------------------------------------------------------------------------------------
@@ -290,51 +301,10 @@ class Recorder:
         """Store everything of the group in bulk and append its leaves; nothing when nothing is new."""
         if not group.steps:
             return None
-        dirty, ledger_id = walk.facts.dirty, self.ledger_id
-        self._store_events(session, walk, group)
-        key_records.store(session, ledger_id, dirty[Key].values(), dirty[Device].values())
-        for kind in unit_records.KINDS:
-            unit_records.store(session, ledger_id, kind, dirty[kind].values())
-        _store.METAS.store(session, ledger_id, dirty[Meta].values())
-        _store.HANDOVERS.store(session, ledger_id, dirty[Handover].values())
-        _store.WAITINGS.store(session, ledger_id, dirty[Waiting].values())
-        _store.DISCREPANCIES.store(session, ledger_id, dirty[Discrepancy].values())
-        _store.TALLIES.insert(session, ledger_id, dirty[Tally].values())
-        _store.insert_private(session, group.private)
-        self._index_places(session, walk, group)
+        store_group(session, self.ledger_id, walk, group, self._documents(session))
         leaves = [step.leaf.data for step in group.steps]
-        return append(session, head, leaves, self._keys.ledger, group.steps[-1].ref.received_ms)
-
-    def _store_events(self, session: WriteSession, walk: Walk, group: Group) -> None:
-        refs = [walk.facts.get(EventRef, step.event.hash) for step in group.steps]
-        problems = [_problem(step) for step in group.steps]
-        _store.insert_events(session, self.ledger_id, zip(refs, problems, strict=True))
-        decided = [
-            r
-            for r in walk.facts.dirty[EventRef].values()
-            if r.outcome_index is not None or r.retracted_index is not None
-        ]
-        _store.put_outcomes(session, self.ledger_id, decided)
-        rows: list[tuple[int, str, int, int | None, str | None]] = []
-        for step in group.steps:
-            links = {link.unit: link for link in step.leaf.links}
-            for unit in step.subjects:
-                link = links.get(unit)
-                rows.append(
-                    (self.ledger_id, unit, step.leaf.index, link.seq if link else None, link.prev if link else None)
-                )
-        _store.insert_event_units(session, rows)
-
-    def _index_places(self, session: WriteSession, walk: Walk, group: Group) -> None:
-        """Keep the index over places in step with the policy in force."""
-        # A policy comes into force by its own event or, when that had to wait, by the verdict on it.
-        if walk.facts.dirty[Meta] and any(
-            step.event.type.name in {"policy.publish", "verdict"} for step in group.steps
-        ):
-            meta = walk.facts.meta
-            policy = self._documents(session)(meta.policy) if meta and meta.policy else None
-            if isinstance(policy, Policy):
-                unit_records.index_places(session, self.ledger_id, policy)
+        keys = self._keys.signing(walk.facts.meta.ledger_keys if walk.facts.meta else ())
+        return append(session, head, leaves, keys, group.steps[-1].ref.received_ms)
 
     # -- after the commit ----------------------------------------------------------------------------
 
@@ -400,10 +370,3 @@ def payload_of(leaf: bytes) -> bytes:
 def links_of(leaf: bytes) -> tuple[Link, ...]:
     """Return the unit links of a leaf that this service built, in the leaf's order."""
     return tuple(Link(link["unit"], link["seq"], link["prev"]) for link in orjson.loads(leaf)["links"])
-
-
-def _problem(step: Step) -> dict[str, object] | None:
-    judgement = step.judgement
-    if judgement.result == "accepted" and not judgement.detail:
-        return None
-    return {"detail": judgement.detail, "facts": judgement.facts}

@@ -32,6 +32,8 @@ class Meta:
     plans: tuple[tuple[str, str], ...] = ()
     closed_index: int | None = None
     genesis: str = ""
+    ledger_keys: tuple[str, ...] = ()
+    """Verifier keys of checkpoints: the genesis's, or those of the last `ledger.rekey`."""
 
     def plan_of(self, election: str) -> str | None:
         """Return the hash of the plan in force for an election."""
@@ -146,8 +148,19 @@ class Tally:
     quantity: int
 
 
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The newest checkpoint of another ledger that this one has recorded."""
+
+    origin: str
+    size: int
+    root: str
+    leaf_index: int
+
+
 Record = (
     Meta
+    | Shard
     | EventRef
     | Handover
     | Waiting
@@ -163,8 +176,9 @@ Record = (
 )
 
 KEY_OF: dict[type, str] = {
-    Meta: "id", EventRef: "hash", Handover: "release", Waiting: "hash", Discrepancy: "id", Tally: "id", Key: "kid",
-    Device: "kid", Unit: "unit", Label: "label", Alias: "code", Seal: "number", Containment: "id",
+    Meta: "id", Shard: "origin", EventRef: "hash", Handover: "release", Waiting: "hash", Discrepancy: "id",
+    Tally: "id", Key: "kid", Device: "kid", Unit: "unit", Label: "label", Alias: "code", Seal: "number",
+    Containment: "id",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from app.config import Settings
 from app.custody.prove import ProvenEvent
-from app.custody.record import Answer
+from app.custody.receipts import Answer
 from app.errors import ServiceError
 
 HEAD_BYTES = 4

@@ -22,7 +22,7 @@ def next_ledger_id(session: Session) -> int:
 
 def head_row(session: Session, name: str | None, *, lock: bool) -> Sequence[object] | None:
     """Return the head row of a ledger by name (or the only one), locked FOR UPDATE where asked."""
-    sql = "SELECT ledger_id, name, origin, size, root, edge, epoch FROM ledger"
+    sql = "SELECT ledger_id, name, origin, size, root, edge, epoch, frozen FROM ledger"
     values = () if name is None else (name,)
     if name is not None:
         sql += " WHERE name = ?"

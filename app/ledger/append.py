@@ -41,6 +41,8 @@ class Head:
     edge: Edge
     root: bytes
     epoch: int
+    frozen: str | None = None
+    """Why nothing may be written, when the ledger was frozen."""
 
     @property
     def size(self) -> int:
@@ -82,21 +84,24 @@ def read_head(session: Session, name: str = "", *, lock: bool = False) -> Head:
     row = _store.head_row(session, name or None, lock=lock)
     if row is None:
         raise MissingError("There is no such ledger here; `custody init` makes one.", code="no_ledger")
-    ledger_id, found, origin, size, root, edge_bytes, epoch = cast("tuple[int, str, str, int, bytes, bytes, int]", row)
+    told = cast("tuple[int, str, str, int, bytes, bytes, int, str | None]", row)
+    ledger_id, found, origin, size, root, edge_bytes, epoch, frozen = told
     edge = Edge.from_bytes(bytes(edge_bytes))
     if edge.size != size or edge.root() != bytes(root):
         raise TamperError("The ledger's head row contradicts itself.")
-    return Head(int(ledger_id), str(found), str(origin), edge, bytes(root), int(epoch))
+    return Head(int(ledger_id), str(found), str(origin), edge, bytes(root), int(epoch), frozen)
 
 
-def append(session: WriteSession, head: Head, leaves: Sequence[bytes], key: SignerKey, made_ms: int) -> Appended:
+def append(
+    session: WriteSession, head: Head, leaves: Sequence[bytes], keys: Sequence[SignerKey], made_ms: int
+) -> Appended:
     """Append finished leaves and sign the checkpoint of the grown tree.
 
     Args:
         session: The transaction in which `head` was read with `lock=True`.
         head: The head to grow.
         leaves: At least one leaf, each at most 65,535 bytes.
-        key: The ledger's own key.
+        keys: The ledger's own key; both of them while it rotates.
         made_ms: When the checkpoint is made, UTC milliseconds; kept beside it, not in it.
 
     Raises:
@@ -113,7 +118,7 @@ def append(session: WriteSession, head: Head, leaves: Sequence[bytes], key: Sign
     _store.put_tiles(session, head.ledger_id, [(level, n, data) for (level, n), data in tiles.items()])
     if not _store.move_head(session, head.ledger_id, (head.size, head.epoch), (edge.size, root, edge.to_bytes())):
         raise BusyError("Another writer moved the ledger's head; try again.")
-    note = sign(Checkpoint(head.origin, edge.size, root), key)
+    note = sign(Checkpoint(head.origin, edge.size, root), *keys)
     _store.insert_checkpoint(session, head.ledger_id, edge.size, root, note, made_ms)
     grown = Head(head.ledger_id, head.name, head.origin, edge, root, head.epoch)
     return Appended(grown, head.size, hashes, note, tiles)

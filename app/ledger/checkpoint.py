@@ -68,28 +68,28 @@ class Checkpoint:
         return f"{self.origin}\n{self.size}\n{encode_base64(self.root)}\n"
 
 
-def sign(checkpoint: Checkpoint, key: SignerKey) -> bytes:
-    """Sign a checkpoint with the ledger's own key, c2sp.org/tlog-checkpoint "Signatures".
+def sign(checkpoint: Checkpoint, *keys: SignerKey) -> bytes:
+    """Sign a checkpoint with the ledger's own key, or keys while it rotates, c2sp.org/tlog-checkpoint "Signatures".
 
     Does not check that it extends the one signed before; the caller must have verified exactly that,
     because a ledger that signs two inconsistent checkpoints is at its end.
 
     Args:
         checkpoint: The committed tree head.
-        key: A key of type 0x01 named like the origin.
+        keys: Keys of type 0x01 named like the origin.
 
     Returns:
-        The note as it is served and stored, with one signature.
+        The note as it is served and stored, with a signature by each.
 
     Raises:
         RuntimeError: The key is not this ledger's, or an empty tree has another root than the empty one.
     """
-    if key.name != checkpoint.origin:
+    if not keys or any(key.name != checkpoint.origin for key in keys):
         raise RuntimeError("a ledger signs with the key that is named like its origin")
     if checkpoint.size == 0 and checkpoint.root != EMPTY_ROOT:
         raise RuntimeError("the root of an empty tree is the hash of nothing")
     text = checkpoint.to_text()
-    return Note(text, (key.sign(text),)).to_bytes()
+    return Note(text, tuple(key.sign(text) for key in keys)).to_bytes()
 
 
 def open_checkpoint(data: bytes, keys: Iterable[VerifierKey], origin: str) -> Checkpoint:

@@ -19,8 +19,7 @@ from starlette.responses import Response
 from app.canon import JsonValue, jcs, parse_json
 from app.clock import parse_rfc3339
 from app.custody.prove import ProvenEvent, offered_keys
-from app.custody.receipts import Receipt
-from app.custody.record import Answer
+from app.custody.receipts import Answer, Receipt
 from app.errors import ForbiddenError, MalformedError, ServiceError, TooLargeError
 from app.keys.signing import sign_compact
 from app.keys.verify import PublicKey

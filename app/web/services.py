@@ -14,7 +14,7 @@ from app.custody.intake import Intake
 from app.custody.link import WriterLink
 from app.custody.lookup import meta_of, newest_ms
 from app.custody.prove import ProvenEvent, Prover
-from app.custody.record import Answer
+from app.custody.receipts import Answer
 from app.custody.serverkeys import ServerKeys
 from app.custody.view import View
 from app.db import Database, Session

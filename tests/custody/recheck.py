@@ -10,7 +10,7 @@ from typing import Any
 from app.audit.replay import replayer_over
 from app.custody import _store
 from app.custody.record import Recorder
-from app.custody.state import KEY_OF, Discrepancy, EventRef, Facts, Handover, Meta, Tally, Waiting
+from app.custody.state import KEY_OF, Discrepancy, EventRef, Facts, Handover, Meta, Shard, Tally, Waiting
 from app.db import ReadSession
 from app.errors import ServiceError
 from app.keys import records as key_records
@@ -24,7 +24,7 @@ from tests.ledger.oracle import Tree
 
 OWN_TABLES: dict[type, Any] = {
     Meta: _store.METAS, Handover: _store.HANDOVERS, Waiting: _store.WAITINGS, Discrepancy: _store.DISCREPANCIES,
-    Tally: _store.TALLIES,
+    Tally: _store.TALLIES, Shard: _store.SHARDS,
 }  # fmt: skip
 
 

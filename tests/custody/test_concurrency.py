@@ -13,7 +13,8 @@ import pytest
 
 from app.custody.intake import Intake
 from app.custody.prove import ProvenEvent
-from app.custody.record import Answer, Recorder
+from app.custody.receipts import Answer
+from app.custody.record import Recorder
 from app.custody.serverkeys import ServerKeys
 from app.db import Database
 from app.errors import BusyError, ServiceError

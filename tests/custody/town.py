@@ -17,8 +17,8 @@ from app.canon import b64url_decode
 from app.cli.phone import ZERO_HASH, Phone, Signed, ids_commitment
 from app.clock import parse_rfc3339
 from app.config import Settings
-from app.custody.receipts import Receipt
-from app.custody.record import Answer, Recorder
+from app.custody.receipts import Answer, Receipt
+from app.custody.record import Recorder
 from app.custody.serverkeys import ServerKeys
 from app.db import Database
 from app.ids import new_unit_id

@@ -27,7 +27,7 @@ def ledger(db: Database) -> Database:
 
 def _grow(db: Database, leaves: list[bytes]) -> subject.Appended:
     with db.write() as session:
-        return append(session, read_head(session, lock=True), leaves, KEY, 1_700_000_000_000)
+        return append(session, read_head(session, lock=True), leaves, [KEY], 1_700_000_000_000)
 
 
 @pytest.mark.parametrize("steps", [[1], [1, 1, 1], [255, 1, 1], [256, 300], [1, 700, 3]])
@@ -87,7 +87,7 @@ def test_a_sequencer_that_was_fenced_off_cannot_move_the_head(ledger: Database) 
         with ledger.write() as session:
             head = read_head(session, lock=True)
             session.exec_driver_sql("UPDATE ledger SET epoch = epoch + 1")
-            append(session, head, [b"b"], KEY, 0)
+            append(session, head, [b"b"], [KEY], 0)
 
     with pytest.raises(BusyError):
         overtaken()

@@ -8,15 +8,19 @@ from dataclasses import replace
 
 from app.canon import b64url_encode
 from app.custody.rules.case import Case
-from app.custody.state import EventRef, Meta
+from app.custody.state import EventRef, Meta, Shard
+from app.errors import ServiceError
 from app.keys.state import Device, Key
 from app.keys.verify import PublicKey
+from app.ledger.checkpoint import open_checkpoint
+from app.ledger.note import VerifierKey
 from app.units.documents import Plan, Policy
 
 FOREVER_MS = 4_102_444_800_000  # 2100-01-01, the end of the times we accept
 
 
-def _key(case: Case, jwk: PublicKey, kind: str, officer: str, agency: str) -> Key:
+def new_key(case: Case, jwk: PublicKey, kind: str, officer: str, agency: str) -> Key:
+    """Return the record of a key that founds or joins: it has no mandate that ends and no place."""
     return Key(
         kid=jwk.kid, alg=jwk.alg, raw=b64url_encode(jwk.raw), kind=kind, officer=officer, agency=agency,  # type: ignore[arg-type]
         role="FOUNDER" if kind == "administrator" else kind.upper(), place=None,
@@ -34,7 +38,7 @@ def founding_keys(case: Case) -> list[Key]:
         (told.service_key, "service", "SERVICE", "SERVICE"),
         (told.admission_key, "admission", "ADMISSION", "SERVICE"),
     ]
-    return [_key(case, PublicKey.from_jwk(jwk.model_dump(exclude_none=True)), *rest) for jwk, *rest in named]
+    return [new_key(case, PublicKey.from_jwk(jwk.model_dump(exclude_none=True)), *rest) for jwk, *rest in named]
 
 
 def genesis(case: Case) -> None:
@@ -56,7 +60,7 @@ def genesis(case: Case) -> None:
     case.put(Device(case.body.author, case.body.device.seq, case.event.hash, case.event.at_ms))
     case.put(Meta(
         "ledger", origin=case.body.ledger, demo=case.details.demo, service_kid=service.kid, administrators=founders,
-        policy_signers=case.details.policy_signers, genesis=case.event.hash,
+        policy_signers=case.details.policy_signers, genesis=case.event.hash, ledger_keys=(case.details.ledger_key,),
     ))  # fmt: skip
 
 
@@ -129,3 +133,20 @@ def verdict(case: Case) -> None:
 def close(case: Case) -> None:
     """Close the ledger: only verdicts follow."""
     case.put(replace(case.meta, closed_index=case.context.index))
+
+
+def record_shard(case: Case) -> None:
+    """Take another ledger's checkpoint in: signed by the key that it names, and never smaller than the last one."""
+    told = case.details
+    try:
+        key = VerifierKey.parse(told.key)
+        checkpoint = open_checkpoint(told.note.encode(), [key], told.origin)
+    except ServiceError as error:
+        case.refuse("shard_checkpoint", f"That is no checkpoint of that ledger: {error.detail}")
+    if (checkpoint.size, b64url_encode(checkpoint.root)) != (told.size, told.root):
+        case.refuse("shard_checkpoint", "The checkpoint says another size or root than the event.")
+    last: Shard | None = case.get(Shard, told.origin)
+    if last is not None and (told.size < last.size or (told.size == last.size and told.root != last.root)):
+        case.report("SHARD_FORK", "kritis", sticky=True, origin=told.origin, size=told.size, recorded=last.size)
+        case.refuse("shard_checkpoint", "That ledger shrank, or has two roots for one size.", size=last.size)
+    case.put(Shard(told.origin, told.size, told.root, case.context.index))

@@ -8,7 +8,20 @@ for. Then the rule of its type. Signatures were proven before; the chain comes a
 from dataclasses import replace
 
 from app.custody.events import ZERO_HASH, Event
-from app.custody.rules import amend, containment, flags, foundation, handover, labels, lots, observe, people, seals
+from app.custody.newkeys import introduced
+from app.custody.rules import (
+    amend,
+    charter,
+    containment,
+    flags,
+    foundation,
+    handover,
+    labels,
+    lots,
+    observe,
+    people,
+    seals,
+)
 from app.custody.rules.case import Case, Context, Judgement, Refusal, WaitForEvent
 from app.custody.state import Discrepancy, Facts
 from app.errors import ServiceError
@@ -21,6 +34,9 @@ RULES = {
     "key.enrol": people.enrol,
     "key.revoke": people.revoke,
     "decision": people.decide,
+    "agency.join": charter.join,
+    "founders.change": charter.change_founders,
+    "ledger.rekey": charter.rekey,
     "labels.issue": labels.issue,
     "unit.commission": labels.commission,
     "unit.pack": containment.pack,
@@ -54,6 +70,7 @@ RULES = {
     "heads.commit": foundation.commit_heads,
     "verdict": foundation.verdict,
     "ledger.close": foundation.close,
+    "shard.checkpoint": foundation.record_shard,
 }
 
 
@@ -124,7 +141,8 @@ def _admit(case: Case) -> None:
     event, meta = case.event, case.meta
     if meta.closed_index is not None and event.type.name != "verdict":
         case.refuse("ledger_closed", "This ledger is closed; nothing but verdicts follows.")
-    keys = [case.key(kid) for kid in case.body.signers]
+    own = introduced(event)
+    keys = [case.key(kid) for kid in case.body.signers if kid not in own or case.get(Key, kid) is not None]
     for key in keys:
         if _revoked_before(case, key) and not case.context.decided:
             raise Held("key_revoked", key.kid)
