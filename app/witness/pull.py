@@ -8,6 +8,7 @@ The proof is built here from the tiles and goes through the same door as everybo
 builds a proof is never what judges it, and a fork that shows in the tiles is kept as evidence there.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ from app.witness.cosign import Witness
 from app.witness.decide import Held, prove
 
 SECONDS = 10.0
+WHOLE_SECONDS = 30.0
 FRESH_SECONDS = 600
 """An unchanged ledger is cosigned anew when the last cosignature is that old."""
 MAX_ERROR_BYTES = 8 * 1024
@@ -149,7 +151,7 @@ def fetch(client: httpx.Client, url: str, limit: int) -> bytes:
 
     Raises:
         MissingError: It is not there.
-        BusyError: Any other answer than 200.
+        BusyError: Any other answer than 200, or one that takes half a minute.
         MalformedError: It is longer, or was sent compressed.
         httpx.HTTPError: There is no answer.
     """
@@ -165,11 +167,14 @@ def fetch(client: httpx.Client, url: str, limit: int) -> bytes:
 
 
 def _bounded(answer: httpx.Response, limit: int) -> bytes:
-    data = b""
+    """Read so many bytes at most, and for so long at most: the client's timeout alone bounds the pauses only."""
+    data, deadline = b"", time.monotonic() + WHOLE_SECONDS
     for piece in answer.iter_raw():
         data += piece
         if len(data) >= limit:
             break
+        if time.monotonic() > deadline:
+            raise BusyError("The ledger's answer comes too slowly.")
     return data[:limit]
 
 
