@@ -74,6 +74,7 @@ MALFORMED = {
     "an empty line more": GOOD + b"\n",
     "too large": GOOD + b"x" * 128 * 1024,
     "size 07": body(0, [], signed(f"{ORIGIN}\n07\n{'A' * 43}=\n", LEDGER_KEY)),
+    "an empty line before the checkpoint": GOOD.replace(b"\n\n", b"\n\n\n", 1),
     "an extension line": body(0, [], signed(Checkpoint(ORIGIN, 1, bytes(32)).to_text() + "more\n", LEDGER_KEY)),
     "two lines": body(0, [], signed(f"{ORIGIN}\n7\n", LEDGER_KEY)),
     "short root": body(0, [], signed(f"{ORIGIN}\n7\nAAAA\n", LEDGER_KEY)),
