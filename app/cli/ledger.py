@@ -1,28 +1,36 @@
-"""`custody ledger export DIR`: the tree as static files, which any tlog-tiles client reads and any disk keeps.
+"""`custody ledger`: the tree as static files. `export` writes them, `mirror` copies them, `verify` examines them.
 
     checkpoint            the newest signed note; written last
     tile/<L>/<N>[.p/<W>]  hash tiles
     tile/entries/<N>…     leaves
+    documents/<hash>      policies, plans and lists of labels, when asked for: what `verify` judges the events by
 
 Files are compared, never overwritten: a tile that differs from the one exported before is an alarm. Run it
 again to go on where it stopped, or to add what the ledger has grown by; partial tiles of old sizes stay, as
 c2sp.org/tlog-tiles lets them.
 """
 
-import os
+import json
 import sys
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.cli.fsck import Bars, open_database
+from app.audit.following import documents_named
+from app.cli import mirror
+from app.cli.fsck import open_database
+from app.cli.pace import Pace
 from app.config import Settings
 from app.db import ReadSession
 from app.errors import MissingError, ServiceError, TamperError
 from app.ledger.append import Head, Reader, read_head
-from app.ledger.tiles import BundleCoordinate, bundle_entry, prefix, touched_bundles, touched_tiles
+from app.ledger.checkpoint import Checkpoint
+from app.ledger.folder import TileFolder
+from app.ledger.note import Note
+from app.ledger.tiles import TILE_WIDTH, BundleCoordinate, bundle_entry, prefix, touched_bundles, touched_tiles
+from app.units import records as unit_records
 
 USAGE = 2
 DIFFERS = 1
@@ -32,20 +40,23 @@ def register(app: typer.Typer) -> None:
     """Add `custody ledger` with its commands."""
     commands = typer.Typer(no_args_is_help=True, help="The ledger's own files.")
     commands.command("export")(export)
+    mirror.register(commands)
     app.add_typer(commands, name="ledger")
 
 
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go; made when it is not there.")],
     ledger: Annotated[str, typer.Option(help="Name of the ledger; the only one when absent.")] = "",
+    documents: Annotated[bool, typer.Option(help="Write what the rules were judged by, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Write the tree as static files. Exit code: 0 done, 1 a file differs from the ledger, 2 usage."""
     settings = Settings()
     db = open_database(settings)
     try:
-        with db.read() as session:
+        with db.read() as session, Pace(quiet=as_json) as pace:
             head = read_head(session, ledger or settings.ledger)
-            written = export_tree(session, head, folder)
+            written = export_tree(session, head, folder, documents=documents, pace=pace)
     except MissingError as error:
         typer.echo(error.detail, err=True)
         raise typer.Exit(USAGE) from None
@@ -54,78 +65,89 @@ def export(
         raise typer.Exit(DIFFERS) from None
     finally:
         db.close()
-    sys.stdout.write(f"{head.origin}: {head.size} leaves, {written} files written to {folder}\n")
+    if as_json:
+        told = {"origin": head.origin, "size": head.size, "root": head.root.hex(), "written": written}
+        sys.stdout.write(json.dumps({**told, "folder": str(folder)}) + "\n")
+    else:
+        sys.stdout.write(f"{head.origin}: {head.size} leaves, {written} files written to {folder}\n")
 
 
-def export_tree(session: ReadSession, head: Head, folder: Path) -> int:
+def export_tree(
+    session: ReadSession, head: Head, folder: Path, *, documents: bool = False, pace: Pace | None = None
+) -> int:
     """Write every file of a ledger's tree that is not there yet, the checkpoint last.
+
+    Args:
+        session: One snapshot.
+        head: The ledger's head in it.
+        folder: Where the files go.
+        documents: Write the documents that the leaves name, too.
+        pace: Shows the progress.
 
     Returns:
         How many files were written.
 
     Raises:
         TamperError: A file is there with other bytes, or the ledger is smaller than the exported checkpoint.
+        BusyError: Another process writes to that folder.
     """
-    reader = Reader(head.ledger_id)
-    last = reader.last_checkpoint(session)
-    if last is None or last[0] != head.size:
-        raise TamperError("The newest tree has no signed checkpoint.")
-    _refuse_shrinking(folder / "checkpoint", head.size)
-    tiles, bundles = touched_tiles(0, head.size), touched_bundles(0, head.size)
-    bars = Bars(total=len(tiles) + len(bundles))
-    written = 0
-    with bars.progress:
-        for path, data in _files(session, reader, head, bars):
-            written += _keep(folder / path, data)
-    written += _replace(folder / "checkpoint", last[1])
-    return written
+    files = TileFolder(folder)
+    with files.locked():
+        return _Export(session, head, files, pace or Pace(quiet=True)).run(documents=documents)
 
 
-def _files(session: ReadSession, reader: Reader, head: Head, bars: Bars) -> Iterator[tuple[str, bytes]]:
-    for tile in touched_tiles(0, head.size):
-        yield tile.path(), prefix(reader.tile(session, tile.level, tile.n), tile.width)
-        bars.tick("export", 1)
-    for bundle in touched_bundles(0, head.size):
-        yield bundle.path(), _entries(session, reader, bundle)
-        bars.tick("export", 1)
+@dataclass(slots=True)
+class _Export:
+    session: ReadSession
+    head: Head
+    files: TileFolder
+    pace: Pace
+
+    def run(self, *, documents: bool) -> int:
+        reader = Reader(self.head.ledger_id)
+        last = reader.last_checkpoint(self.session)
+        if last is None or last[0] != self.head.size:
+            raise TamperError("The newest tree has no signed checkpoint.")
+        _refuse_other(self.files, self.session, reader, self.head.size)
+        written, tiles = 0, touched_tiles(0, self.head.size)
+        for tile in tiles:
+            written += self.files.keep(tile, prefix(reader.tile(self.session, tile.level, tile.n), tile.width))
+            self.pace.tick("tiles", 1, len(tiles))
+        for bundle in touched_bundles(0, self.head.size):
+            written += self._bundle(reader, bundle, documents=documents)
+            self.pace.tick("events", bundle.width, self.head.size)
+        return written + self.files.show_checkpoint(last[1])
+
+    def _bundle(self, reader: Reader, place: BundleCoordinate, *, documents: bool) -> int:
+        first = place.n * TILE_WIDTH
+        rows = reader.leaves(self.session, first, first + place.width)
+        if len(rows) != place.width:
+            raise TamperError(f"Leaves from {first} on are missing; run `custody fsck`.")
+        named = {name for _, leaf, _ in rows for name in documents_named(leaf)} if documents else ()
+        written = self.files.keep(place, b"".join(bundle_entry(leaf) for _, leaf, _ in rows))
+        return written + sum(map(self._document, named))
+
+    def _document(self, content_hash: str) -> bool:
+        """Write a document; one that was refused because it was not there may still not be."""
+        data = unit_records.read_document(self.session, self.head.ledger_id, content_hash)
+        return data is not None and self.files.keep_document(content_hash, data)
 
 
-def _entries(session: ReadSession, reader: Reader, bundle: BundleCoordinate) -> bytes:
-    first = bundle.n * 256
-    rows = reader.leaves(session, first, first + bundle.width)
-    if len(rows) != bundle.width:
-        raise TamperError(f"Leaves from {first} on are missing; run `custody fsck`.")
-    return b"".join(bundle_entry(leaf) for _, leaf, _ in rows)
+def _refuse_other(files: TileFolder, session: ReadSession, reader: Reader, size: int) -> None:
+    """Refuse to go on over the export of another tree than the ledger's own past.
 
-
-def _keep(path: Path, data: bytes) -> bool:
-    """Write a file unless it is there; never another over it."""
-    if path.exists():
-        if path.read_bytes() != data:
-            raise TamperError(f"{path} was exported with other bytes; nothing was overwritten. Run `custody fsck`.")
-        return False
-    return _replace(path, data)
-
-
-def _replace(path: Path, data: bytes) -> bool:
-    """Write a file so that it is there whole or not at all."""
-    if path.exists() and path.read_bytes() == data:
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.part")
-    with half.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    half.replace(path)
-    return True
-
-
-def _refuse_shrinking(checkpoint: Path, size: int) -> None:
-    if not checkpoint.exists():
+    Raises:
+        TamperError: The exported checkpoint is damaged, larger than the ledger, or of another history.
+    """
+    note = files.checkpoint()
+    if note is None:
         return
-    lines = checkpoint.read_text(encoding="utf-8").split("\n")
-    if len(lines) < 2 or not lines[1].isdigit() or int(lines[1]) > size:
+    try:
+        exported = Checkpoint.parse(Note.parse(note).text)
+    except ServiceError:
+        raise TamperError(f"{files.folder / 'checkpoint'} is damaged; nothing was written.") from None
+    if exported.size > size or (exported.size and reader.nodes(session).root(exported.size) != exported.root):
         raise TamperError(
-            f"{checkpoint} speaks of a larger tree than the ledger has, or is damaged; nothing was written."
+            f"{files.folder / 'checkpoint'} speaks of another tree, or of a larger one, than the ledger has; "
+            "nothing was written."
         )

@@ -20,9 +20,10 @@ from app.custody.lookup import meta_of
 from app.errors import MissingError
 from app.ledger.tiles import TILE_WIDTH, BundleCoordinate, TileCoordinate, bundle_entry, parse_path, prefix, tile_width
 from app.web.answers import Json
-from app.web.auth import Access, allow, public
+from app.web.auth import allow, public
 from app.web.declare import Says, declare, ref
 from app.web.encoding import takes_gzip
+from app.web.publication import UntilPublished
 from app.web.services import Services, services_of
 
 router = APIRouter()
@@ -34,27 +35,13 @@ _OPEN = public("Whoever wants to may watch this ledger grow.")
 
 
 @dataclass(frozen=True, slots=True)
-class _UntilPublished(Access):
-    """Admits auditors, and everybody from the moment on that the policy in force names for all its elections."""
+class _Entries(UntilPublished):
+    """The same for bundles; a path that no tile has is missing, whoever asks."""
 
     def __call__(self, request: Request) -> None:
-        """Prove the caller, unless the entries are public; a path that no tile has is missing, whoever asks."""
+        """Look at the path before the caller."""
         _bundle_place(request)
-        request.state.entries_public = is_published(services_of(request))
-        if not request.state.entries_public:
-            Access.__call__(self, request)
-
-    def declared(self) -> dict[str, object]:
-        """Return what the route says of itself in OpenAPI."""
-        return {**Access.declared(self), "until": "`published_from` of every election of the policy in force"}
-
-
-def is_published(services: Services) -> bool:
-    """Say whether entry bundles are everybody's by now; on a demo ledger now is its newest event."""
-    with services.db.read() as session:
-        policy = services.policy(session)
-        from_ms = policy.published_from_ms if policy is not None else None
-        return from_ms is not None and services.mandate_ms(session) >= from_ms
+        UntilPublished.__call__(self, request)
 
 
 @router.get("/v1/ledger", **declare(_OPEN, {200: Says("What this ledger is.", ref("Ledger"))}, tag="ledger"))
@@ -92,7 +79,7 @@ async def checkpoint(request: Request, name: str) -> Response:
 @router.get(
     "/ledger/{name}/tile/entries/{path:path}",
     **declare(
-        _UntilPublished(allow("auditor", "administrator").roles),
+        _Entries(allow("auditor", "administrator").roles),
         {200: Says("An entry bundle.", _BYTES, "application/octet-stream")},
         problems=(404,),
         headers={"Accept-Encoding": "`gzip` for a compressed bundle."},
@@ -110,7 +97,7 @@ def bundle(request: Request, name: str, path: str) -> Response:
     with services.db.read() as session:
         rows = services.view.reader.leaves(session, first, first + place.width)
     data = b"".join(bundle_entry(leaf) for _, leaf, _ in rows)
-    scope = "public" if request.state.entries_public else "private"
+    scope = "public" if request.state.published else "private"
     headers = {"Cache-Control": f"{scope}, {FOR_EVER}", "Vary": "Accept-Encoding"}
     if takes_gzip(request.headers.getlist("accept-encoding")):
         data = gzip.compress(data, GZIP_LEVEL, mtime=0)

@@ -1,0 +1,153 @@
+"""Verify a tree of static files, exported or mirrored, offline: no network, no database.
+
+In order: the checkpoint's signature and, with a policy, its witnesses; every hash tile against the signed root;
+every leaf against its tile; then, leaf by leaf from the genesis, every signature, every link of a unit's chain and
+every verdict, by the rules that let the event in.
+
+    PASS         all of it, under a pinned genesis
+    FAIL         something is wrong; each reason names its leaf or file
+    INCOMPLETE   nothing is wrong, but something could not be decided: no genesis was pinned, a document is not here,
+                 the rules are newer than this software
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from app.audit.following import Finding, Follower
+from app.canon import JsonValue, b64url_encode
+from app.errors import MissingError, ServiceError
+from app.ledger.checkpoint import Checkpoint
+from app.ledger.folder import Place, TileFolder
+from app.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, BundleCoordinate, touched_bundles, touched_tiles
+from app.ledger.trust import Trust
+from app.ledger.trusted import TrustedTree
+
+Progress = Callable[[str, int, int], None]
+"""Told the name of the work, how much was done since the last call, and how much there is."""
+
+Result = Literal["PASS", "FAIL", "INCOMPLETE"]
+
+
+@dataclass(slots=True)
+class TreeReport:
+    """What one verification of a tree found."""
+
+    origin: str
+    size: int = 0
+    root: str = ""
+    genesis: str | None = None
+    findings: list[Finding] = field(default_factory=list)
+    findings_dropped: int = 0
+    not_checked: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def result(self) -> Result:
+        """Decide by what was found and what was left open."""
+        if self.findings:
+            return "FAIL"
+        return "INCOMPLETE" if self.not_checked else "PASS"
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """Return the report as JSON."""
+        return {
+            "result": self.result, "origin": self.origin, "size": self.size, "root": self.root, "genesis": self.genesis,
+            "findings": [finding.as_json() for finding in self.findings], "findings_dropped": self.findings_dropped,
+            "not_checked": list(self.not_checked), "milliseconds": round(self.seconds * 1000),
+        }  # fmt: skip
+
+
+def verify_tree(
+    folder: TileFolder, trust: Trust, *, genesis: str | None = None, signatures: bool = True,
+    progress: Progress = lambda _name, _done, _total: None,
+) -> TreeReport:  # fmt: skip
+    """Verify the tree in a folder.
+
+    Args:
+        folder: `checkpoint`, `tile/…`, `tile/entries/…` and, for the rules, `documents/…`.
+        trust: The pinned keys and policy.
+        genesis: The pinned hash of the genesis event; without it never PASS.
+        signatures: Verify every signature.
+        progress: Told of the progress.
+    """
+    report, started = TreeReport(trust.origin), time.monotonic()
+    if genesis is None:
+        report.not_checked.append("No genesis was pinned, so anybody with that key could have founded this ledger.")
+    if not signatures:
+        report.not_checked.append("Signatures of events were not asked for.")
+    try:
+        note = folder.checkpoint()
+        if note is None:
+            raise MissingError(f"There is no checkpoint in {folder.folder}.")
+        checkpoint = trust.open(note)
+    except ServiceError as error:
+        report.findings.append(Finding(0, error.code, error.detail))
+    else:
+        report.size, report.root = checkpoint.size, b64url_encode(checkpoint.root)
+        _Verification(folder, checkpoint, report, progress).run(genesis, signatures=signatures)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+class _Verification:
+    """One tree under examination."""
+
+    def __init__(self, folder: TileFolder, checkpoint: Checkpoint, report: TreeReport, progress: Progress) -> None:
+        self._folder, self._report, self._progress = folder, report, progress
+        self._size = checkpoint.size
+        self._tree = TrustedTree(checkpoint, self._read)
+
+    def _read(self, place: Place) -> bytes:
+        data = self._folder.read(place)
+        if data is None:
+            raise MissingError(f"{place.path()} is missing.", code="not_found")
+        return data
+
+    def run(self, genesis: str | None, *, signatures: bool) -> None:
+        """Check tiles, leaves and what the leaves say, in one pass over the leaves."""
+        self._tiles()
+        follower = Follower(self._folder.document, genesis=genesis, signatures=signatures)
+        whole = True
+        for place in touched_bundles(0, self._size):
+            leaves = self._leaves(place)
+            whole = whole and leaves is not None
+            for leaf in leaves or () if whole else ():
+                follower.take(leaf)
+            self._progress("events", place.width, self._size)
+        if whole:
+            follower.end()
+        self._conclude(follower, whole=whole)
+
+    def _tiles(self) -> None:
+        """Prove the tiles above the lowest level; that one is proven with its leaves."""
+        places = [place for place in touched_tiles(0, self._size) if place.level]
+        for place in places:
+            try:
+                self._tree.tile(place.level, place.n)
+            except ServiceError as error:
+                self._find(place.n * TILE_WIDTH << TILE_HEIGHT * place.level, error)
+            self._progress("tiles", 1, len(places))
+
+    def _leaves(self, place: BundleCoordinate) -> list[bytes] | None:
+        try:
+            return self._tree.leaves(place, self._read(place))
+        except ServiceError as error:
+            self._find(place.n * TILE_WIDTH, error)
+            return None
+
+    def _find(self, index: int, error: ServiceError) -> None:
+        told = error.facts.get("index")
+        self._report.findings.append(Finding(told if isinstance(told, int) else index, error.code, error.detail))
+
+    def _conclude(self, follower: Follower, *, whole: bool) -> None:
+        told, report = follower.told, self._report
+        report.genesis = told.genesis
+        report.findings += told.findings
+        report.findings_dropped = told.dropped
+        if told.not_checked is not None:
+            stopped = told.not_checked
+            report.not_checked.append(f"Leaf {stopped.index} and all after it were not judged: {stopped.detail}")
+        elif not whole:
+            report.not_checked.append(f"Leaf {follower.size} and all after it were not judged.")
