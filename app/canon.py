@@ -35,8 +35,11 @@ _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL
 _TO_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 # In compact JSON a number follows one of these; what looks like one inside a string only goes the long way.
-# (It begins with a plain set of characters, which the matcher finds at more than twice the speed of a choice.)
-_DOUBTFUL_NUMBER: Final = re.compile(rb'[:\[,](?:(?<=":)|(?<=[\[,]))-?(?:[0-9]{16}|[0-9]+[.eE])')
+# (Three patterns that begin with plain text: the matcher leaps to it, at thrice the speed of one with a choice.)
+_DOUBTFUL_DIGITS: Final = rb"-?(?:[0-9]{16}|[0-9]+[.eE])"
+_DOUBTFUL_MEMBER: Final = re.compile(rb'":' + _DOUBTFUL_DIGITS)
+_DOUBTFUL_FIRST: Final = re.compile(rb"\[" + _DOUBTFUL_DIGITS)
+_DOUBTFUL_NEXT: Final = re.compile(rb"," + _DOUBTFUL_DIGITS)
 # U+0000, lone surrogates and the 66 noncharacters (RFC 7493 section 2.1; U+0000 by our own rule).
 _FORBIDDEN_TEXT: Final = re.compile(
     "[\x00\ud800-\udfff\ufdd0-\ufdef"
@@ -97,7 +100,9 @@ def _plain(data: bytes) -> JsonValue:
     Bytes that writing the value gives again hold no repeated name, no white space and nothing after the value.
     What could still be wrong (numbers, escapes, characters) is searched for; any doubt is for the long way.
     """
-    if data[:1] != b"{" or b"\\" in data or not data.isascii() or _DOUBTFUL_NUMBER.search(data):
+    if data[:1] != b"{" or b"\\" in data or not data.isascii():
+        return None
+    if _DOUBTFUL_MEMBER.search(data) or _DOUBTFUL_FIRST.search(data) or _DOUBTFUL_NEXT.search(data):
         return None
     try:
         value: JsonValue = orjson.loads(data)

@@ -8,7 +8,8 @@ Spec: design section 7; ledger reference sections 3 and 13, steps 4 and 7.
 """
 
 from dataclasses import dataclass
-from typing import NoReturn
+from functools import lru_cache
+from typing import Any, NoReturn
 
 from app.canon import JsonValue, b64url_decode, b64url_encode, jcs, parse_json
 from app.clock import parse_rfc3339, rfc3339_ms
@@ -20,6 +21,8 @@ from app.keys.verify import Jws, parse_jws
 from app.ledger.tree import leaf_hash
 
 _MEMBERS = {"v", "event", "verdict", "links", "received_at"}
+_VERDICT, _VERDICT_TYPES = ("result", "code", "rules", "policy"), (str, str, int, str)
+_LINK, _LINK_TYPES = ("unit", "seq", "prev"), (str, int, str)  # types exactly: True is no number
 _RESULTS = {"accepted", "refused", "pending", "held"}
 
 
@@ -86,11 +89,18 @@ def _refuse(code: str, detail: str) -> NoReturn:
 
 
 def _verdict(value: JsonValue) -> RecordedVerdict:
-    match value:
-        case {"result": str(result), "code": str(code), "rules": int(rules), "policy": str(policy), **rest} if not rest:
-            if result in _RESULTS and not isinstance(rules, bool):
-                return RecordedVerdict(result, code, rules, policy)
-    _refuse("leaf_shape", "The verdict of the leaf is not one.")
+    told: tuple[Any, ...] = (
+        tuple(map(value.get, _VERDICT)) if isinstance(value, dict) and len(value) == len(_VERDICT) else ()
+    )
+    if tuple(map(type, told)) != _VERDICT_TYPES or told[0] not in _RESULTS:
+        _refuse("leaf_shape", "The verdict of the leaf is not one.")
+    return _remembered(*told)
+
+
+@lru_cache(maxsize=1024)
+def _remembered(result: str, code: str, rules: int, policy: str) -> RecordedVerdict:
+    """Return one verdict for all that are the same: most leaves of a ledger have one of few."""
+    return RecordedVerdict(result, code, rules, policy)
 
 
 def _links(value: JsonValue) -> tuple[Link, ...]:
@@ -103,11 +113,12 @@ def _links(value: JsonValue) -> tuple[Link, ...]:
 
 
 def _link(value: JsonValue) -> Link:
-    match value:
-        case {"unit": str(unit), "seq": int(seq), "prev": str(prev), **rest} if not rest:
-            b64url_decode(prev, length=32)
-            if is_unit_id(unit) and seq >= 1 and not isinstance(seq, bool):
-                return Link(unit, seq, prev)
+    told: tuple[Any, ...] = tuple(map(value.get, _LINK)) if isinstance(value, dict) and len(value) == len(_LINK) else ()
+    if tuple(map(type, told)) == _LINK_TYPES:
+        unit, seq, prev = told
+        b64url_decode(prev, length=32)
+        if is_unit_id(unit) and seq >= 1:
+            return Link(unit, seq, prev)
     _refuse("leaf_shape", "A link is a unit, a number from 1 and a leaf hash.")
 
 
