@@ -133,7 +133,7 @@ def list_(folder: Dir, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(rows))
         return
-    table = Table("origin", "url", Column("trusted keys", overflow="fold"))
+    table = Table(_origin(), Column("url", overflow="fold"), Column("trusted keys", overflow="fold"))
     for told in rows:
         table.add_row(str(told["origin"]), str(told["url"] or ""), "\n".join(told["keys"] or ["none: removed"]))
     Console().print(table)
@@ -167,7 +167,7 @@ def _print_status(told: dict[str, Any], *, as_json: bool) -> None:
         return
     console = Console()
     console.print(f"{told['name']}: {'cannot sign, ' + ', '.join(told['failing']) if told['failing'] else 'well'}")
-    table = Table("origin", "size", "cosigned at", "forks", "unproven", "trusted")
+    table = Table(_origin(), "size", _at("cosigned at"), "forks", "unproven", "trusted")
     for row in told["ledgers"]:
         table.add_row(
             row["origin"], str(row["size"]), _when(row["cosigned_at"]), str(row["forks"]), str(row["unproven"]),
@@ -181,9 +181,8 @@ def evidence(
     out: Annotated[Path | None, typer.Option(help="Write each piece into this folder, as files.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the signed checkpoints that contradicted what was held. Exit code: 0 there are none, 1 some."""
-    with opened(folder) as witness:
-        rows = [row for page in _pages(witness) for row in page]
+    """List the signed checkpoints that contradicted what was held, also of a retired witness. Exit code: 1 if any."""
+    rows = list(Folder.read(folder).evidence())
     if out is not None:
         for row in rows:
             place = out / f"{row.id:04d}-{row.finding}-{row.size}"
@@ -197,20 +196,13 @@ def evidence(
              "held": None if row.held_note is None else row.held_note.decode()} for row in rows
         ]))  # fmt: skip
     else:
-        table = Table("number", "origin", "finding", "size", "held size", "kept at")
+        table = Table("number", _origin(), "finding", "size", "held size", _at("kept at"))
         for row in rows:
             table.add_row(
                 str(row.id), row.origin, row.finding, str(row.size), str(row.held_size), _when(row.kept_at)
             )  # fmt: skip
         Console().print(table)
     raise typer.Exit(TROUBLE if rows else DONE)
-
-
-def _pages(witness: Witness) -> Iterator[list[Any]]:
-    after = 0
-    while page := witness.evidence(after):
-        yield list(page)
-        after = page[-1].id
 
 
 def serve(
@@ -277,5 +269,13 @@ def _told(results: Iterator[Pulled], *, as_json: bool) -> Iterator[Pulled]:
         yield result
 
 
+def _origin() -> Column:
+    return Column("origin", overflow="fold")
+
+
+def _at(header: str) -> Column:
+    return Column(header, no_wrap=True, min_width=20)
+
+
 def _when(at: int | None) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds") if at else "never"
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else "never"

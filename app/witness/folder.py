@@ -13,6 +13,7 @@ another with new keys and a new name takes its place.
 import json
 import os
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from app.errors import ConflictError, MalformedError, MissingError, TamperError
 from app.keys.files import read_private, write_private
 from app.ledger.highwater import HighWater
 from app.ledger.note import SignatureType, SignerKey
-from app.witness._store import Identity, Store, create
+from app.witness._store import EvidenceRow, Identity, Store, create
 
 CONFIG, DATABASE, KEYS = "witness.json", "witness.db", "keys"
 KEY_FILES = {SignatureType.COSIGNATURE: "ed25519.key", SignatureType.MLDSA_COSIGNATURE: "ml-dsa-44.key"}
@@ -68,6 +69,21 @@ class Folder:
             raise MissingError(f"There is no key in {self.path / KEYS}; a lost key is not replaced. {_RETIRE}",
                                code="server_key")  # fmt: skip
         return keys
+
+    def evidence(self) -> Iterator[EvidenceRow]:
+        """Read all evidence, oldest first, the memory newest or not: what a retired witness knew still counts.
+
+        Raises:
+            MissingError: The database is gone.
+            TamperError: It is damaged.
+        """
+        store, after = Store(self.database()), 0
+        try:
+            while page := store.evidence(after):
+                yield from page
+                after = page[-1].id
+        finally:
+            store.close()
 
     def open(self) -> tuple[Store, HighWater]:
         """Open the memory and the mark, and refuse a memory that is not the newest.

@@ -95,8 +95,22 @@ def test_pull_once_says_what_came_of_each_ledger(custody, made):
         assert len(ledger.got) == 2
 
 
+def test_the_evidence_of_a_retired_witness_is_still_read(custody, made, tmp_path):
+    custody("add-ledger", "w", VKEY)
+    witness = Witness(Folder.read(tmp_path / "w"))
+    witness.add_checkpoint(honest().request(0, 20))
+    with pytest.raises(ServiceError):
+        witness.add_checkpoint(fork().request(20, 20))
+    witness.close()
+    (tmp_path / "w.mark").unlink()
+    assert isinstance(custody("status", "w").exception, TamperError)
+    assert [one["finding"] for one in json.loads(custody("evidence", "w", "--json").stdout)] == ["fork"]
+    (tmp_path / "w" / "witness.db").unlink()
+    assert isinstance(custody("evidence", "w").exception, MissingError)
+
+
 @pytest.mark.parametrize(
-    "command", [["status"], ["list"], ["evidence"], ["pull", "--once"], ["serve", "--port", "0"], ["add-ledger", VKEY]]
+    "command", [["status"], ["list"], ["pull", "--once"], ["serve", "--port", "0"], ["add-ledger", VKEY]]
 )
 def test_no_command_opens_a_witness_that_forgot(custody, made, tmp_path, command):
     name, *rest = command
