@@ -5,6 +5,7 @@ import resource
 import signal
 import sqlite3
 import threading
+from contextlib import suppress
 from hashlib import sha256
 
 import pytest
@@ -294,3 +295,37 @@ def test_threads_that_race_with_two_histories_get_one(witness, clock):
     assert all(len(names) == 1 for names in signed.values())
     assert len({next(iter(names)) for names in signed.values()}) == 1
     assert len(answers) == len(signed)
+
+
+def test_two_processes_on_one_folder_sign_one_history(folder, witness, clock):
+    """`serve` beside `pull`: each has its own connection and its own view of the mark."""
+    beside = Witness(folder, clock)
+    witness.add_checkpoint(LOG.request(0, 5))
+    answers, size = [], 5
+
+    def send(one, log, old, new):
+        with suppress(ConflictError, RefusedError):
+            one.add_checkpoint(log.request(old, new))
+            answers.append((new, log.root(new)))
+
+    for new in range(6, 20):
+        threads = [
+            threading.Thread(target=send, args=(one, log, size, new))
+            for one, log in ((witness, honest()), (beside, fork()), (witness, fork()), (beside, honest()))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        size = new
+    assert [new for new, _ in sorted(answers)] == list(range(6, 20))
+    assert witness.newest(HASH).partition(b"\n\n")[0] == beside.newest(HASH).partition(b"\n\n")[0]
+    clock.advance(60_000)
+    log = honest() if state(witness)[1] == honest().root(19) else fork()
+    beside.add_checkpoint(log.request(19, 30))
+    newest = witness.newest(HASH)
+    assert open_checkpoint(newest, [LEDGER_KEY.verifier()], ORIGIN).size == 30
+    assert set(cosigned(newest, witness.vkeys).values()) == {NOW + 60}
+    beside.close()
+    witness.close()
+    Witness(folder, clock).close()
