@@ -1,9 +1,13 @@
-"""The one set-up step behind scripts/setup: a virtual environment that matches requirements-dev.lock.
+"""The one set-up step behind scripts/setup: a virtual environment that matches requirements-dev.lock, and a browser.
 
 A stamp inside .venv remembers the lock, the Python and the folder it was made for; while all three hold,
 this returns at once and touches nothing. A mark stands in .venv while packages are being installed: whoever
 finds it there knows that the last run was cut off, and starts afresh. Two runs at once wait for each other
 on a lock of the kernel, which a killed run cannot leave behind.
+
+The tests of pages need a Chromium. Where none is found, the system's package is installed (as root) or
+Playwright's own download; when neither can be had, this says so and goes on, for the service needs none.
+`--without-browser`, which scripts/run gives, leaves all that out.
 
 Needs nothing but the standard library.
 """
@@ -23,9 +27,18 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "set-up.stamp"
 UNFINISHED = VENV / "set-up.unfinished"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+WITHOUT_BROWSER = "--without-browser"
 
 
 def main() -> None:
+    """Bring .venv up to date, or find that it is; then see to a browser."""
+    make_sure_of_packages()
+    if WITHOUT_BROWSER not in sys.argv[1:] and find_browser() is None:
+        install_browser()
+
+
+def make_sure_of_packages() -> None:
     """Bring .venv up to date, or find that it is."""
     if is_ready():
         return
@@ -63,6 +76,31 @@ def make_ready(held: int) -> None:
     STAMP.write_text(wanted_stamp(python_of_venv()), encoding="utf-8")
     UNFINISHED.unlink()
     say("ready")
+
+
+def find_browser() -> str | None:
+    """Return the Chromium that the tests will find: the named one, the system's, or Playwright's; tests/browser.py."""
+    named = os.environ.get("CUSTODY_CHROMIUM")
+    if named:
+        return shutil.which(named)
+    downloads = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path.home() / ".cache" / "ms-playwright")
+    own = next(map(str, downloads.glob("chromium-*/*/chrome")), None)
+    return next(filter(None, map(shutil.which, BROWSERS)), own)
+
+
+def install_browser() -> None:
+    """Install Chromium: the system's package as root, else Playwright's download into the home folder."""
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        say("installing Chromium for the tests of pages (once; apt-get)")
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium", "fonts-dejavu-core"]
+        for command in (["apt-get", "update", "-q"], install):
+            subprocess.run(command, env=quiet, stdout=subprocess.DEVNULL, check=False)
+    else:
+        say("downloading Chromium for the tests of pages (once; Playwright)")
+        subprocess.run([str(PYTHON), "-I", "-m", "playwright", "install", "chromium"], check=False)
+    if find_browser() is None:
+        say("no Chromium could be installed; tests of pages will say so. CUSTODY_CHROMIUM=path names one.")
 
 
 def make_environment() -> None:

@@ -34,6 +34,9 @@ _PAGE_POLICY = (
     b"default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; object-src 'none'; "
     b"frame-ancestors 'none'; form-action 'self'"
 )
+_SCRIPTED = {"/verify"}
+"""The pages that run a script: our own files only, and no text becomes one. They connect to nothing."""
+_SCRIPT_POLICY = _PAGE_POLICY + b"; script-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 
 class Counts(Protocol):
@@ -136,6 +139,7 @@ class _Said:
     def __init__(self, send: Send, path: str) -> None:
         self._send = send
         self._open = path.startswith("/ledger/")
+        self._page_policy = _SCRIPT_POLICY if path in _SCRIPTED else _PAGE_POLICY
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
@@ -145,7 +149,7 @@ class _Said:
             names = {name for name, _ in headers}
             is_page = any(name == b"content-type" and value.startswith(b"text/html") for name, value in headers)
             headers += _ALWAYS
-            headers.append((b"content-security-policy", _PAGE_POLICY if is_page else _API_POLICY))
+            headers.append((b"content-security-policy", self._page_policy if is_page else _API_POLICY))
             headers.append((b"cross-origin-resource-policy", b"cross-origin" if self._open else b"same-origin"))
             if self._open:
                 headers.append((b"access-control-allow-origin", b"*"))

@@ -1,4 +1,4 @@
-"""Pages for citizens: what a label is when a camera opens it, and the front door.
+"""Pages for citizens: what a label is when a camera opens it, the front door, and the verifier of evidence.
 
 `GET /u/<id>` says that the label exists and in which state, no more: not what it is on, nor where that is.
 """
@@ -21,7 +21,12 @@ from app.web.services import Services, services_of
 router = APIRouter()
 HERE = Path(__file__).resolve().parent
 PAGES = Environment(loader=FileSystemLoader(HERE / "pages"), autoescape=True, undefined=StrictUndefined)
-STATIC = {"page.css": "text/css; charset=utf-8"}
+STATIC = {
+    "page.css": "text/css; charset=utf-8",
+    "verify.css": "text/css; charset=utf-8",
+    "verify.js": "text/javascript; charset=utf-8",
+    "verify-page.js": "text/javascript; charset=utf-8",
+}
 _HTML = {"type": "string"}
 
 _STATES = {
@@ -83,6 +88,17 @@ def start(request: Request) -> Response:
         services, "start.html", 200, name=services.view.name, size=services.view.published[0],
         genesis=services.genesis, ledger_key=services.keys.ledger.verifier().to_text(),
     )  # fmt: skip
+
+
+@router.get(
+    "/verify",
+    **declare(
+        public("Whoever holds evidence may verify it."), {200: Says("The verifier.", _HTML, "text/html")}, tag="pages"
+    ),
+)
+def verify(request: Request) -> Response:
+    """Serve the page that verifies a bundle in the browser; the bundle stays there."""
+    return _page(services_of(request), "verify.html", 200)
 
 
 def _page(services: Services, template: str, status: int, **words: object) -> Response:

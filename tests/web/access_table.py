@@ -48,6 +48,7 @@ DOORS: dict[str, frozenset[str]] = {
     "GET /u/{label}": PUBLIC,
     "GET /U/{label}": PUBLIC,
     "GET /static/{name}": PUBLIC,
+    "GET /verify": PUBLIC,
     "GET /healthz": PUBLIC,
     "GET /readyz": PUBLIC,
     "GET /metrics": PUBLIC,
