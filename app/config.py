@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     """Hours after which an event that still waits for another raises an alarm."""
     sweep_seconds: int = Field(default=5, ge=1)
     """Pause between two rounds of the clock's work (cancels that fall due, overdue goods), seconds."""
+    heads_seconds: int = Field(default=60, ge=0)
+    """Pause between two commitments to every unit's latest event (`heads.commit`), seconds; 0: none are made."""
     log_format: str = Field(default="json", pattern="^(json|console)$")
     """`json` for machines, `console` for people."""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")

@@ -24,6 +24,7 @@ from sqlalchemy import select
 
 from app.audit import raw
 from app.audit.findings import Findings
+from app.audit.fsck_heads import check_heads
 from app.audit.fsck_tables import (
     Expected,
     check_documents,
@@ -252,6 +253,7 @@ class _Run:
         sentence = {
             "verdict": "The rules give this event another verdict than the leaf tells.",
             "links": "The leaf links other units, or other places in their chains, than the rules give.",
+            "heads": "The commitment to every unit's latest event does not follow from the leaves.",
             "verdict_missing": "The outcome of an event was due in this leaf and is not there.",
         }.get(what, "The leaf is not what the rules make of its event.")
         values = (f"{judged.result} {judged.code}", f"{told.result} {told.code}") if what == "verdict" else (None, None)
@@ -290,8 +292,10 @@ class _Run:
         check_events(session, findings, self.ledger_id, expected, tree.size)
         check_private(session, findings, self.ledger_id, expected.private, complete=complete)
         self._check_made(tree, replayer)
+        self._check_signers(tree, replayer)
         if not complete:
             return
+        check_heads(session, findings, self.ledger_id, replayer.heads)
         check_outcomes(session, findings, self.ledger_id, facts)
         check_records(session, findings, self.ledger_id, facts, lambda n: self._progress("records", n))
         policy = None
@@ -315,6 +319,16 @@ class _Run:
                     found=made,
                     values=True,
                 )
+
+    def _check_signers(self, tree: Tree, replayer: Replayer) -> None:
+        """Check that each checkpoint carries the signature of every key that was in force."""
+        for size, signers in tree.signers.items():
+            missing = sorted(set(replayer.keys_at(size)) - signers) if size <= replayer.size else []
+            if missing:
+                self.findings.add(
+                    "ledger_checkpoint", size, "signers", "A key that was in force has not signed this checkpoint.",
+                    column="note", expected=missing[0],
+                )  # fmt: skip
 
     def _check_genesis(self, tree: Tree, pinned: str | None) -> None:
         if pinned is None or (tree.genesis is not None and tree.genesis.event.hash == pinned):

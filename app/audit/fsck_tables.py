@@ -22,10 +22,11 @@ from app.custody._tables import (
     META,
     OUTCOME,
     PRIVATE,
+    SHARD,
     TALLY,
     WAITING,
 )  # fmt: skip
-from app.custody.state import Discrepancy, EventRef, Facts, Handover, Meta, Tally, Waiting
+from app.custody.state import Discrepancy, EventRef, Facts, Handover, Meta, Shard, Tally, Waiting
 from app.db import ReadSession, encode_json, metadata
 from app.errors import ServiceError
 from app.ids import is_unit_id
@@ -38,13 +39,13 @@ from app.units.state import Alias, Containment, Label, Seal, Unit
 RECORDS: tuple[tuple[Table, type, str], ...] = (
     (META, Meta, "id"), (KEY, Key, "kid"), (DEVICE, Device, "kid"), (UNIT, Unit, "unit"), (LABEL, Label, "label"),
     (ALIAS, Alias, "code"), (SEAL, Seal, "number"), (CONTAINMENT, Containment, "id"), (HANDOVER, Handover, "release"),
-    (WAITING, Waiting, "hash"), (DISCREPANCY, Discrepancy, "id"), (TALLY, Tally, "id"),
+    (WAITING, Waiting, "hash"), (DISCREPANCY, Discrepancy, "id"), (TALLY, Tally, "id"), (SHARD, Shard, "origin"),
 )  # fmt: skip
 """Tables that keep one frozen record a row, as the walk makes it."""
 
 CHECKED = frozenset({
     "ledger", "ledger_leaf", "ledger_tile", "ledger_checkpoint", "event", "event_outcome", "event_unit", "place",
-    "document", "private_content", *(table.name for table, _, _ in RECORDS),
+    "document", "private_content", "head_record", "head_tile", "head_commit", *(table.name for table, _, _ in RECORDS),
 })  # fmt: skip
 EXEMPT: Mapping[str, str] = {
     "access_token": "sessions of callers; hashed, short-lived, not evidence",
@@ -53,8 +54,15 @@ EXEMPT: Mapping[str, str] = {
     "enrolment": "invitations; the enrolment itself is a leaf",
     "officer_name": "names of people, erasable by law, never on the ledger",
     "alembic_version": "which migrations ran",
+    "ledger_cosignature": "signatures of witnesses, verified by whoever uses them",
+    "ledger_witnessed": "which checkpoints met the policy of their day; verified again when they are used",
+    "ledger_alarm": "what was said to us from outside; it proves itself or nothing",
+    "ledger_stamp": "tokens of other clocks, verified by whoever uses them",
 }
-EXEMPT_COLUMNS: Mapping[str, str] = {"ledger.epoch": "fences off a second writer; says nothing of the past"}
+EXEMPT_COLUMNS: Mapping[str, str] = {
+    "ledger.epoch": "fences off a second writer; says nothing of the past",
+    "ledger.frozen": "the operator's word that nothing is written now; says nothing of the past",
+}
 
 EVENT_COLUMNS = (
     "hash",
@@ -127,7 +135,7 @@ def check_events(session: ReadSession, findings: Findings, ledger_id: int, expec
         )
         if not reached <= row[1] < size
     )
-    _both_ways(findings, EVENT_UNIT, ("seq", "prev"), expected.event_units, found, leaf_of=lambda key, _: key[1])
+    both_ways(findings, EVENT_UNIT, ("seq", "prev"), expected.event_units, found, leaf_of=lambda key, _: key[1])
 
 
 def check_outcomes(session: ReadSession, findings: Findings, ledger_id: int, facts: Facts) -> None:
@@ -139,7 +147,7 @@ def check_outcomes(session: ReadSession, findings: Findings, ledger_id: int, fac
         if ref.outcome_index is not None or ref.retracted_index is not None
     }
     found = ((row[:1], row[1:]) for row in rows(session, findings, OUTCOME, ("hash", *columns), ("hash",), ledger_id))
-    _both_ways(findings, OUTCOME, columns, decided, found)
+    both_ways(findings, OUTCOME, columns, decided, found)
 
 
 def _check_event_rows(session: ReadSession, findings: Findings, ledger_id: int, expected: Expected, size: int) -> None:
@@ -187,7 +195,7 @@ def _check_record_table(
 ) -> None:
     expected = _Stored(table, columns[1:], wanted)
     found = ((row[:1], row[1:]) for row in rows(session, findings, table, columns, columns[:1], ledger_id))
-    _both_ways(
+    both_ways(
         findings, table, columns[1:], expected, found, leaf_of=lambda _, record: getattr(record, "leaf_index", None)
     )
 
@@ -210,7 +218,7 @@ class _Stored(Mapping[Any, Row]):
         return len(self.records)
 
 
-def _both_ways(
+def both_ways(
     findings: Findings,
     table: Table,
     columns: tuple[str, ...],
@@ -282,7 +290,7 @@ def check_places(session: ReadSession, findings: Findings, ledger_id: int, polic
         else {}
     )
     found = ((row[:1], row[1:]) for row in rows(session, findings, PLACE, ("place", *columns), ("place",), ledger_id))
-    _both_ways(findings, PLACE, columns, expected, found)
+    both_ways(findings, PLACE, columns, expected, found)
 
 
 def check_private(

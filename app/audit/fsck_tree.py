@@ -7,6 +7,7 @@ finding and not one for everything above it.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import starmap
 
@@ -14,12 +15,13 @@ from app.audit.findings import Findings
 from app.audit.leaf import Recorded, read_leaf
 from app.audit.raw import Row, rows
 from app.audit.replaying import GrownTree
+from app.custody._tables import EVENT
 from app.custody.details import LedgerGenesis
 from app.db import ReadSession
 from app.errors import ServiceError
 from app.ledger._tables import CHECKPOINT, LEAF, LEDGER, TILE
 from app.ledger.checkpoint import Checkpoint, open_checkpoint
-from app.ledger.note import Note, VerifierKey
+from app.ledger.note import Note, VerifierKey, verified_keys
 from app.ledger.tiles import TILE_WIDTH, touched_tiles
 from app.ledger.tree import EMPTY_ROOT, HASH_BYTES, Edge, leaf_hash
 
@@ -32,16 +34,17 @@ class Tree:
     """What the tree's tables say, and which leaf hashes are believed.
 
     `damaged` are indexes whose leaf bytes are missing or not believed; `made` is when each checkpoint says
-    that it was made, by size.
+    that it was made, and `signers` which of the `keys` that the ledger ever named have signed it, by size.
     """
 
     size: int
     trusted: list[bytes]
     damaged: set[int]
     genesis: Recorded | None
-    key: VerifierKey | None
+    keys: list[VerifierKey]
     grown: GrownTree
     made: dict[int, object] = field(default_factory=dict)
+    signers: dict[int, frozenset[str]] = field(default_factory=dict)
 
     def root(self, size: int) -> bytes:
         """Give the tree head at a size."""
@@ -83,16 +86,16 @@ def check_tree(session: ReadSession, findings: Findings, ledger_id: int, tick: T
     checkpoints = list(rows(session, findings, CHECKPOINT, ("size", "root", "note", "made_ms"), ("size",), ledger_id))
     told = _Told(computed, column, tiles, head, checkpoints, {})
     genesis = _genesis(session, findings, ledger_id, told)
-    key = _ledger_key(genesis)
-    if genesis is not None and key is not None:
-        told.signed = dict(_signed(checkpoints, key, genesis.event.body.ledger))
+    keys = [*_ledger_keys(genesis), *_later_keys(session, findings, ledger_id)]
+    if genesis is not None and keys:
+        told.signed = dict(_signed(checkpoints, keys, genesis.event.body.ledger))
     size = _size(told)
     trusted = _believed(told, size)
     grown = GrownTree()
     for value in trusted:
         grown.append(value)
     damaged = {i for i in range(size) if computed.get(i) != trusted[i]}
-    tree = Tree(size, trusted, damaged, genesis, key, grown)
+    tree = Tree(size, trusted, damaged, genesis, keys, grown)
     _check_leaves(findings, told, tree)
     _check_tiles(findings, told, tree)
     _check_head(findings, told, tree)
@@ -128,17 +131,36 @@ def _genesis(session: ReadSession, findings: Findings, ledger_id: int, told: _To
     return recorded if recorded is not None and isinstance(recorded.event.details, LedgerGenesis) else None
 
 
-def _ledger_key(genesis: Recorded | None) -> VerifierKey | None:
-    try:
-        return VerifierKey.parse(genesis.event.details.ledger_key) if genesis is not None else None
-    except ServiceError:
-        return None
+def _ledger_keys(named: Recorded | None) -> list[VerifierKey]:
+    """Return the keys of checkpoints that a genesis or a rotation names."""
+    if named is None:
+        return []
+    told = named.event.details
+    texts = [told.ledger_key] if isinstance(told, LedgerGenesis) else getattr(told, "keys", ())
+    with suppress(ServiceError):
+        return [VerifierKey.parse(text) for text in texts]
+    return []
 
 
-def _signed(checkpoints: list[Row], key: VerifierKey, origin: str) -> Iterator[tuple[int, bytes]]:
+def _later_keys(session: ReadSession, findings: Findings, ledger_id: int) -> list[VerifierKey]:
+    """Return the keys that rotations brought in; whether founders did sign these, replay tells."""
+    found: list[VerifierKey] = []
+    rotations = rows(
+        session, findings, EVENT, ("leaf_index",), ("leaf_index",), ledger_id, " AND type = ?", ("ledger.rekey",)
+    )
+    for (index,) in list(rotations):
+        row = next(
+            rows(session, findings, LEAF, ("leaf",), ("leaf_index",), ledger_id, " AND leaf_index = ?", (index,)), None
+        )
+        with suppress(ServiceError):
+            found += _ledger_keys(read_leaf(index, bytes(row[0])) if row else None)
+    return list(dict.fromkeys(found))
+
+
+def _signed(checkpoints: list[Row], keys: list[VerifierKey], origin: str) -> Iterator[tuple[int, bytes]]:
     for _, _, note, _ in checkpoints:
         try:
-            opened = open_checkpoint(bytes(note), [key], origin)
+            opened = open_checkpoint(bytes(note), keys, origin)
         except ServiceError:
             continue
         yield opened.size, opened.root
@@ -283,8 +305,9 @@ def _check_checkpoints(findings: Findings, told: _Told, tree: Tree) -> None:
 def _note_problem(note: bytes, size: int, tree: Tree) -> str:
     """Say what is wrong with a note; without a ledger key only its text is compared."""
     try:
-        if tree.genesis is not None and tree.key is not None:
-            opened = open_checkpoint(note, [tree.key], tree.genesis.event.body.ledger)
+        if tree.genesis is not None and tree.keys:
+            opened = open_checkpoint(note, tree.keys, tree.genesis.event.body.ledger)
+            tree.signers[size] = frozenset(key.to_text() for key in verified_keys(Note.parse(note), tree.keys))
         else:
             opened = Checkpoint.parse(Note.parse(note).text)
     except ServiceError as error:

@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from app.audit.heads import HeadsWatch
 from app.audit.leaf import Recorded, read_leaf
 from app.canon import b64url_decode, b64url_encode
 from app.custody.details import LabelsIssue, LedgerGenesis, PlanPublish, PolicyPublish
@@ -103,6 +104,8 @@ class Replayer:
         self.facts = Facts(complete=True)
         self.tree = GrownTree()
         self.received: array[int] = array("q")
+        self.heads = HeadsWatch()
+        self._key_changes: list[tuple[int, tuple[str, ...]]] = []
         self._read_document = read_document
         self._signatures = signatures
         self._on_unproven = on_unproven
@@ -135,7 +138,12 @@ class Replayer:
         missing = self._missing_verdict(recorded.event)
         step = self._judge(recorded)
         self._remember(recorded, step)
-        return Replayed(recorded, step, (*missing, *compare(recorded, step)))
+        heads = () if self.heads.take(recorded) else ("heads",)
+        return Replayed(recorded, step, (*missing, *heads, *compare(recorded, step)))
+
+    def keys_at(self, size: int) -> tuple[str, ...]:
+        """Return the verifier keys that sign a checkpoint of that size: those that its last leaf left in force."""
+        return next((keys for index, keys in reversed(self._key_changes) if index < size), ())
 
     def overdue_verdicts(self) -> list[str]:
         """Return the events whose outcome is due and not yet told; none at the end of an honest ledger."""
@@ -219,6 +227,9 @@ class Replayer:
                 unit: Unit | None = self.facts.get(Unit, link.unit)
                 if unit is not None:
                     self.facts.put(replace(unit, seq=link.seq, head=recorded.hash))
+        meta = self.facts.meta
+        if meta is not None and (not self._key_changes or self._key_changes[-1][1] != meta.ledger_keys):
+            self._key_changes.append((recorded.index, meta.ledger_keys))
         if step.judgement.result not in {"pending", "held"} and recorded.event.type.name not in _KEEP_BODIES:
             del self._walk.bodies[recorded.event.hash]
         for changed in self.facts.dirty.values():

@@ -8,14 +8,17 @@ from app.custody._tables import (
     EVENT,
     EVENT_UNIT,
     HANDOVER,
+    HEAD_RECORD,
     META,
     PRIVATE,
     SHARD,
     TALLY,
     WAITING,
 )
+from app.custody.heads import Head
 from app.custody.state import Discrepancy, EventRef, Handover, Meta, Shard, Tally, Waiting
-from app.db import RecordTable, Session, WriteSession, bulk_insert, decode_json, encode_json
+from app.db import RecordTable, Session, WriteSession, among, bulk_insert, decode_json, encode_json, run
+from app.ledger.amendable import Tiles
 
 METAS = RecordTable(META, Meta, "id")
 HANDOVERS = RecordTable(HANDOVER, Handover, "release")
@@ -23,6 +26,7 @@ WAITINGS = RecordTable(WAITING, Waiting, "hash")
 DISCREPANCIES = RecordTable(DISCREPANCY, Discrepancy, "id")
 TALLIES = RecordTable(TALLY, Tally, "id")
 SHARDS = RecordTable(SHARD, Shard, "origin")
+HEADS = RecordTable(HEAD_RECORD, Head, "unit")
 
 EVENT_COLUMNS = (
     *("hash", "leaf_index", "event_id", "author", "officer", "agency", "type", "election", "place"),
@@ -140,3 +144,43 @@ def overdue_handovers(session: Session, ledger_id: int, now_ms: int) -> list[str
         f"AND due_ms < {mark} ORDER BY leaf_index"
     )
     return [row[0] for row in session.exec_driver_sql(sql, (ledger_id, now_ms))]
+
+
+def names_before(session: Session, ledger_id: int, units: Sequence[str]) -> list[tuple[str, str]]:
+    """Return for each unit id (itself, the largest one below it that has a head record)."""
+    below = "(SELECT r.unit FROM head_record r WHERE r.ledger_id = ? AND r.unit < j.value ORDER BY r.unit DESC LIMIT 1)"
+    each = "json_each(?) j" if session.dialect.name == "sqlite" else "unnest(?::text[]) AS j(value)"
+    asked: object = encode_json(list(units)) if session.dialect.name == "sqlite" else list(units)
+    return [(row[0], row[1]) for row in run(session, f"SELECT j.value, {below} FROM {each}", ledger_id, asked)]
+
+
+def head_tiles(session: Session, ledger_id: int, level: int, numbers: Sequence[int]) -> dict[int, bytes]:
+    """Return tiles of the tree over units by number."""
+    condition, wanted = among(session, "n", numbers)
+    sql = f"SELECT n, bytes FROM head_tile WHERE ledger_id = ? AND level = ? AND {condition}"
+    return {n: bytes(data) for n, data in run(session, sql, ledger_id, level, wanted)}
+
+
+def put_head_tiles(session: WriteSession, ledger_id: int, tiles: Tiles) -> None:
+    """Insert or replace tiles of the tree over units."""
+    rows = [(ledger_id, level, n, data) for (level, n), data in tiles.items()]
+    if rows:
+        marks = ", ".join(["?" if session.dialect.name == "sqlite" else "%s"] * 4)
+        session.exec_driver_sql(
+            f"INSERT INTO head_tile (ledger_id, level, n, bytes) VALUES ({marks}) "
+            "ON CONFLICT (ledger_id, level, n) DO UPDATE SET bytes = excluded.bytes",
+            rows,
+        )
+
+
+def last_head_commit(session: Session, ledger_id: int) -> tuple[int, int, int, bytes] | None:
+    """Return (leaf index, size, n, root) of the newest commitment."""
+    sql = "SELECT leaf_index, size, n, root FROM head_commit WHERE ledger_id = ? ORDER BY leaf_index DESC LIMIT 1"
+    row = run(session, sql, ledger_id).first()
+    return (row[0], row[1], row[2], bytes(row[3])) if row else None
+
+
+def insert_head_commit(session: WriteSession, ledger_id: int, commit: tuple[int, int, int, bytes]) -> None:
+    """Insert (leaf index, size, n, root) of a commitment."""
+    sql = "INSERT INTO head_commit (ledger_id, leaf_index, size, n, root) VALUES (?, ?, ?, ?, ?)"
+    run(session, sql, ledger_id, *commit)

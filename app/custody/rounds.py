@@ -1,17 +1,20 @@
 """The clock's rounds: what happens because time passes, in the process that writes.
 
-Every round: cancels that fall due, goods that are overdue, events that wait too long; expired tokens. On a demo
+Every round: cancels that fall due, goods that are overdue, events that wait too long; expired tokens. Every
+`heads_seconds`: a commitment to every unit's latest event, in parts when much has changed. On a demo
 ledger time is that of its newest event, never the machine's: a story that was told last month does not go on by
 itself. What the clock writes goes through the intake like everything else.
 """
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
 
 from app.clock import Clock
 from app.config import Settings
+from app.custody.committing import commit_heads
 from app.custody.intake import Intake
 from app.custody.lookup import newest_ms
 from app.custody.record import Recorder
@@ -44,6 +47,7 @@ class Rounds:
         self._recorder, self._intake, self._demo = recorder, intake, demo
         self._stopping = threading.Event()
         self._rounds = 0
+        self._next_commit = time.monotonic() + settings.heads_seconds
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
 
     def start(self) -> None:
@@ -58,7 +62,7 @@ class Rounds:
 
     def _run(self) -> None:
         while not self._stopping.wait(self._settings.sweep_seconds):
-            for work in (self.sweep, self.purge):
+            for work in (self.sweep, self.commit, self.purge):
                 self._guarded(work)
 
     def _guarded(self, work: Callable[[], object]) -> None:
@@ -72,13 +76,36 @@ class Rounds:
 
     def sweep(self) -> int:
         """Write the verdicts that are due now; returns how many."""
-        with self._db.read() as session:
-            newest = newest_ms(session, self._recorder.ledger_id)
-        now_ms = newest if self._demo else self._clock.now_ms()
+        now_ms = self._now_ms()
         written = self._intake.call(lambda: self._recorder.sweep(now_ms)).result(WAIT_SECONDS)
         if written:
             log.info("verdicts_written", verdicts=written)
         return written
+
+    def commit(self) -> int:
+        """Commit to every unit's latest event when it is time; returns how many commitments were made.
+
+        What is too much for one goes into several: one after the other while nobody waits for the writer, else one
+        a round.
+        """
+        if not self._settings.heads_seconds or time.monotonic() < self._next_commit:
+            return 0
+        made, left = 0, 1
+        while left and not self._stopping.is_set() and (not made or not self._intake.waiting):
+            now_ms = self._now_ms()
+            done = self._intake.call(lambda: commit_heads(self._recorder, now_ms)).result(WAIT_SECONDS)  # noqa: B023 - called at once
+            made += done is not None
+            left = done or 0
+        if not left:
+            self._next_commit = time.monotonic() + self._settings.heads_seconds
+        return made
+
+    def _now_ms(self) -> int:
+        """Return the ledger's present: that of its newest event on a demo ledger."""
+        if not self._demo:
+            return self._clock.now_ms()
+        with self._db.read() as session:
+            return newest_ms(session, self._recorder.ledger_id)
 
     def purge(self) -> int:
         """Forget what has expired, once in many rounds; returns how many rows went."""

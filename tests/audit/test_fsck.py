@@ -138,7 +138,7 @@ def test_a_large_tree_is_exported_whole(db: Database, tmp_path: Path):
         head = create_ledger(session, "large", "large.example/l")
         key = SignerKey("large.example/l", SignatureType.NOTE, bytes(32))
         leaves = [str(n).encode() for n in range(600)]
-        head = append(session, head, leaves, key, 0).head
+        head = append(session, head, leaves, [key], 0).head
     with db.read() as session:
         assert export_tree(session, head, tmp_path) == 8
     files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("tile/**/*") if path.is_file()}
