@@ -19,6 +19,7 @@ from typing import Annotated
 import typer
 
 from app.audit.following import documents_named
+from app.canon import b64url_encode
 from app.cli import mirror
 from app.cli.fsck import open_database
 from app.cli.pace import Pace
@@ -66,7 +67,7 @@ def export(
     finally:
         db.close()
     if as_json:
-        told = {"origin": head.origin, "size": head.size, "root": head.root.hex(), "written": written}
+        told = {"origin": head.origin, "size": head.size, "root": b64url_encode(head.root), "written": written}
         sys.stdout.write(json.dumps({**told, "folder": str(folder)}) + "\n")
     else:
         sys.stdout.write(f"{head.origin}: {head.size} leaves, {written} files written to {folder}\n")

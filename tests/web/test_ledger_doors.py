@@ -7,6 +7,7 @@ import zlib
 
 import pytest
 
+from app.cli.phone import ids_commitment
 from app.ledger.checkpoint import Checkpoint, open_checkpoint
 from app.ledger.note import Note, VerifierKey
 from app.ledger.tiles import TileCoordinate, TileNodes, bundle_prefix, parse_bundle, touched_bundles, touched_tiles
@@ -244,6 +245,20 @@ def test_entries_are_auditors_until_every_election_of_the_policy_is_published(sq
         assert live.http.get(path).headers["cache-control"] == TILE
         assert live.http.get(path, headers={"Authorization": "Bearer nonsense"}).status_code == 200
         assert live.http.get(path.replace(".p/1", ".p/255")).status_code == 404
+
+
+def test_a_list_of_ids_is_for_who_sees_the_whole_ledger(grown):
+    phone = grown.house.enrol("OFF-LABELS", small.KPU, "LOGISTIK", small.CITY)
+    ids, _ = grown.issue(phone, 3)
+    path = f"/v1/documents/{ids_commitment(ids)}"
+    assert grown.http.get(path).status_code == 401
+    for role in ("field", "operator", "registrar", "integrator"):
+        assert grown.get(path, role).status_code == 404
+    assert grown.get(path, "auditor", place=small.CITY).status_code == 404
+    for role in ("auditor", "administrator"):
+        found = grown.get(path, role)
+        assert found.content == "".join(f"{unit}\n" for unit in ids).encode()
+        assert found.headers["content-type"] == "text/plain; charset=utf-8"
 
 
 def test_the_ledgers_key_is_the_one_that_v1_names(grown):
