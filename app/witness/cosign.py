@@ -80,8 +80,8 @@ class Witness:
 
     def _persist(self, request: Request, body: bytes) -> tuple[ConflictError | RefusedError | BusyError | None, int]:
         """Commit what follows from a request, and return why it is not to be signed, with the time if it is."""
-        now = self._clock.now_ms() // 1000
         with self._store.write() as change:
+            now = self._clock.now_ms() // 1000  # read when all others have finished: waiting is no clock that runs back
             held, told = change.ledger(request.checkpoint.origin).held, change.identity()
             if told.stopped or self._forgot(change, request, body, held, told):
                 return BusyError("This witness has stopped.", code="witness_stopped", retry_after_seconds=3600), 0
