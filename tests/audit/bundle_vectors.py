@@ -441,9 +441,11 @@ def shapes(stories: dict[str, Story]) -> Book:
     leaf_bytes("a newer leaf", leaf.replace(b'"v":1,"verdict"', b'"v":2,"verdict"'), "leaf_version")
     leaf_bytes("another member in a leaf", leaf.replace(b'"v":1,"verdict"', b'"u":1,"v":1,"verdict"'), "leaf_shape")
     leaf_bytes("a leaf of too many bytes", leaf[:-1] + b',"w":"' + b"w" * 65_535 + b'"}', "json_too_large")
-    spare = base.forge.parsed(index)["event"]["payload"]
-    sibling = spare[:-1] + chr(ord(spare[-1]) + 1) if len(spare) % 4 else spare + "="
-    leaf_bytes("spare bits in the base64 of a payload", leaf.replace(spare.encode(), sibling.encode()), "base64")
+    spare = base.forge.parsed(index)["event"]["signatures"][0][
+        "signature"
+    ]  # 86 characters, of the last one two bits count
+    sibling = spare[:-1] + chr(ord(spare[-1]) + 1)
+    leaf_bytes("spare bits in base64", leaf.replace(spare.encode(), sibling.encode()), "base64")
     links = base.forge.parsed(index)["links"]
     leaf_bytes("links of what was refused", jcs({**base.forge.parsed(index), "links": links, "verdict": {
         "result": "refused", "code": "x", "rules": 1, "policy": base.policy}}), "leaf_shape")  # fmt: skip

@@ -367,8 +367,11 @@ function headersAreOurs(view, data, entry) {
 /** @param {Uint8Array} packed @param {number} size what it must give @returns {Promise<Uint8Array>} */
 async function inflate(packed, size) {
   try {
-    const stream = new Blob([/** @type {BlobPart} */ (packed)]).stream();
-    const reader = stream.pipeThrough(new DecompressionStream("deflate-raw")).getReader();
+    const stream = new DecompressionStream("deflate-raw");
+    const writer = stream.writable.getWriter();
+    // What goes wrong while writing shows on reading as well.
+    Promise.all([writer.write(/** @type {BufferSource} */ (packed)), writer.close()]).catch(() => {});
+    const reader = stream.readable.getReader();
     const content = new Uint8Array(size);
     let at = 0;
     for (;;) {
