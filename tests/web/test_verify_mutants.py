@@ -1,0 +1,60 @@
+"""Negative controls for verify.js: take one check away, and the vectors must notice."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser import running_chromium
+from tests.web.jsmodule import module_page
+from tests.web.test_verify_vectors import RUN
+
+FOLDER = Path(__file__).parents[1] / "vectors" / "bundle"
+MUTANTS = [  # book, what is taken away, what stands there then
+    ("signatures", 'if (!sound) refuse("signature", "A signature does not verify.");', ""),
+    ("signatures", "return key.alg === one.alg ? key :", "return true ? key :"),
+    ("signatures", "if (isAccepted && Object.keys(signers).some((kid) => this.revoked.has(kid))) {", "if (false) {"),
+    ("shapes", "if (btoa(binary) !== text)", "if (false)"),
+    ("proofs", "if (sn !== 0n || !sameBytes(r, root)) unproven();", ""),
+    ("proofs", "if (link.seq !== seq + 1 || link.prev !== head) {", "if (false) {"),
+    ("proofs", "if (b64url(await sha256(concat(salt, body))) !== commitment) {", "if (false) {"),
+    ("policies", 'if (sound === false) unproven("A signature by a trusted key is wrong.");', "if (sound === false) continue;"),
+    ("checkpoints", "if (checkpoint.origin !== origin) refuse", "if (false) refuse"),
+    ("checkpoints", 'if (lines.length !== 4 || lines[3]) refuse("checkpoint"', 'if (false) refuse("checkpoint"'),
+    ("shapes", 'if (!sameBytes(utf8(canonical(value)), data)) refuse("leaf_canonical"', 'if (false) refuse("leaf_canonical"'),
+    ("shapes", "if (name in members) refuse", "if (false) refuse"),
+    ("shapes", "if (crc32(content) !== entry.crc) broken();", ""),
+    ("shapes", "let isWhole = sameBytes(utf8(canonical(told)), manifest)", "let isWhole = true"),
+    ("loose_zips", "!headersAreOurs(view, data, entry)", "false"),
+    ("whole", "if (pins.genesis === undefined) {", "if (false) {"),
+    ("whole", "} else if (pins.genesis !== founding.event) {", "} else if (false) {"),
+    ("policies", ">= group.threshold) met.add", ">= 1) met.add"),
+    ("policies", "if (sound) verified.set(key, at > before ? at : before);", "verified.set(key, at);"),
+    ("heads", "await verifyInclusion(BigInt(position), BigInt(n) + 1n,", "if (false) await verifyInclusion(0n, 0n,"),
+    ("heads", "if (!before || before.hash !== record.hash || seq !== record.seq) {", "if (false) {"),
+    ("heads", "(author !== this.service || Object.keys(signers).length > 1)", "false"),
+    ("additions", "this.ledgerKeys = await Promise.all(texts", "await Promise.all(texts"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_chromium() as running:
+        yield running
+
+
+@pytest.mark.parametrize(("book", "old", "new"), MUTANTS, ids=[f"{book}: {old[:50]}" for book, old, _ in MUTANTS])
+def test_a_check_that_is_taken_away_is_missed(browser: Browser, book: str, old: str, new: str):
+    vectors = json.loads((FOLDER / f"{book}.json").read_text("utf-8"))
+    page = module_page(browser, old=old, new=new)
+    noticed = []
+    for vector, said in zip(vectors, page.evaluate(RUN, vectors), strict=True):
+        told = {**vector, **vector.get("browser", {})}
+        codes = {reason["code"] for reason in said["reasons"]}
+        if said["result"] != told["result"] or not set(told["reasons"]) <= codes:
+            noticed.append(vector["name"])
+    page.close()
+    assert noticed
+    assert len(noticed) < len(vectors), "the mutant does not run at all"
