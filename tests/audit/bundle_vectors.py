@@ -25,7 +25,7 @@ from typing import Any, Self
 
 from app.audit.bundle import README
 from app.audit.evidence import gather
-from app.canon import b64url_decode, b64url_encode, jcs
+from app.canon import b64url_decode, b64url_encode, jcs, sha256
 from app.cli.migrate import upgrade
 from app.clock import rfc3339_ms
 from app.custody.found import public_jwk
@@ -101,6 +101,9 @@ class Story:
 
     def payload(self, index: int) -> Any:
         return json.loads(b64url_decode(self.forge.parsed(index)["event"]["payload"]))
+
+    def hash_of(self, index: int) -> str:
+        return b64url_encode(sha256(b64url_decode(self.forge.parsed(index)["event"]["payload"])))
 
     def append(self, signed: Any, links: Iterable[Any] = ()) -> int:
         """Append an event as accepted and take it into the bundle."""
@@ -686,6 +689,11 @@ def additions(stories: dict[str, Story]) -> Book:
     signed("two keys in force, the new one signs", rekeyed([old, new]), [new], "PASS")
     signed("the old key retired", rekeyed([old, new], [new]), [new], "PASS")
     signed("the old key signs after it was retired", rekeyed([old, new], [new]), [old], "FAIL", "note_signature")
+    story = rekeyed([old, new], [new])
+    told = {"event": story.hash_of(story.indexes[-2]), "result": "accepted", "code": ""}
+    story.append(service_phone(story).sign("verdict", told, at_ms=story.phones.tick(), capacity="witness"))
+    story.forge.keys = [old]
+    book.add("a verdict that would bring the old key back", story.zip(), "FAIL", genesis=genesis, browser=("FAIL", "note_signature"))  # fmt: skip
     signed("a key that was never named", rekeyed(), [new], "FAIL", "note_signature")
     story, town = base.copy(), base.phones
     root = PrivateKey.from_seed(b"\x61" * 32)

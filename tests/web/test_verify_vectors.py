@@ -1,7 +1,9 @@
 """verify.js in a real Chromium on the vectors that the Python code has: bundles, ledger files, JSON, envelopes."""
 
+import io
 import json
-from base64 import b64decode
+import shutil
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,16 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from app.audit.bundle import README
+from app.audit.bundle import README, write_bundle
+from app.audit.evidence import gather
+from app.audit.verify import verify_bundle
 from app.canon import b64url_encode, sha256
 from app.custody.events import TYPES
+from app.db import Database
 from app.ledger.tree import consistency_path, inclusion_path, leaf_hash, root_of
+from tests.audit.journey import play
 from tests.browser import running_chromium
+from tests.custody.town import Town
 from tests.ledger.vectors import KEYS, LEAVES, ORIGIN, load
 from tests.web.jsmodule import module_page
 
@@ -73,6 +80,33 @@ def test_every_argument_gives_a_report(page: Page):
         return results;
     }""")
     assert set(said) == {"FAIL"}
+
+
+def test_every_bundle_of_a_long_journey_passes_and_tells_the_same_story(
+    page: Page, sqlite_template: Path, tmp_path: Path
+):
+    """Almost every type of event and every verdict, waiting and held events among them, in both verifiers."""
+    shutil.copyfile(sqlite_template, tmp_path / "custody.db")
+    town = Town(Database(f"sqlite:///{tmp_path / 'custody.db'}"), tmp_path / "house").settle()
+    units = play(town)
+    genesis = str(town.one("SELECT genesis FROM ledger_state"))
+    for name, unit in units.items():
+        if name == "reprinted":
+            continue
+        with town.db.read() as session:
+            target = io.BytesIO()
+            write_bundle(gather(session, town.recorder.ledger_id, unit, private=True), target)
+        data = target.getvalue()
+        told = verify_bundle(data, genesis=genesis)
+        ask = """async ([zip, genesis]) => {
+            const report = await verify.verifyBundle(fromBase64(zip), { genesis });
+            return { result: report.result, reasons: report.reasons, story: report.story };
+        }"""
+        said = page.evaluate(ask, [b64encode(data).decode(), genesis])
+        assert (said["result"], told.result) == ("PASS", "PASS"), (name, said["reasons"])
+        mine = [(one["index"], one["type"], one["seq"], one["via"]) for one in said["story"]]
+        assert mine == [(one["index"], one["type"], one["seq"], one["via"]) for one in told.story], name
+    town.leave()
 
 
 # -- the ledger's own files ----------------------------------------------------------------------------

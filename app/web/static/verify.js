@@ -242,7 +242,10 @@ class JsonReader {
   }
 }
 
-/** Read bytes as I-JSON without floats; objects have no prototype. @param {Uint8Array} data @param {number} maxBytes */
+/**
+ * Read bytes as I-JSON without floats; objects have no prototype.
+ * @param {Uint8Array} data @param {number} maxBytes @param {number} [maxDepth]
+ */
 export function parseJson(data, maxBytes, maxDepth = LIMITS.depth) {
   if (data.length > maxBytes) refuse("json_too_large", "The JSON text exceeds its limit.");
   let text = "";
@@ -984,6 +987,8 @@ class Verification {
     this.keys = new Map();
     /** @type {Set<string>} */
     this.revoked = new Set();
+    /** @type {Set<string>} */
+    this.settled = new Set();
     /** @type {VerifierKey[]} */
     this.ledgerKeys = [];
     this.service = "";
@@ -1135,14 +1140,22 @@ class Verification {
         refuse("service_key", "Only the ledger's service key may sign this.");
       }
       leaf.proven = true;
-      const target = type === "verdict" && details.result === "accepted" ? this.byHash.get(details.event) : leaf;
-      if (isAccepted && target && target.proven && target.index <= leaf.index) await this.takeEffect(target.body);
+      const target = type === "verdict" && details.result === "accepted" ? this.ended(details.event) : leaf;
+      if (isAccepted && target?.proven) await this.takeEffect(target.body);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       const isAbsent = error.code === "unknown_key";
       const detail = isAbsent ? "A signer's enrolment is not in the bundle before this event." : error.message;
       report.tell(isAbsent ? "incomplete" : "fail", error.code, detail, leaf);
     }
+  }
+
+  /** The event whose wait a verdict ends; it can end once, and only for what waited. @param {string} hash */
+  ended(hash) {
+    const leaf = this.byHash.get(hash);
+    if (!leaf || !["pending", "held"].includes(leaf.verdict.result) || this.settled.has(hash)) return undefined;
+    this.settled.add(hash);
+    return leaf;
   }
 
   /** @param {any} body of an accepted event */
@@ -1298,8 +1311,9 @@ class Verification {
     for (const leaf of this.leaves) {
       const links = new Map(leaf.links.map((link) => [link.unit, link.seq]));
       const about = this.acting(leaf).body;
-      const release = this.byHash.get(about.details.release)?.body.units ?? [];
-      const isOwn = links.has(unit) || about.units.includes(unit) || release.includes(unit);
+      const release = this.byHash.get(about.details.release);
+      const answered = release && release.index < leaf.index ? release.body.units : [];
+      const isOwn = links.has(unit) || about.units.includes(unit) || answered.includes(unit);
       const via = within.find(([parent, since, until]) => links.has(parent) && since < leaf.index && leaf.index < until)?.[0] ?? null;
       if (!isOwn && via === null) continue;
       const { type, at, place, signers } = leaf.body;
