@@ -82,11 +82,14 @@ def parse_json(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> Js
     """
     if len(data) > max_bytes:
         raise TooLargeError("The JSON text exceeds its limit.", code="json_too_large", max_bytes=max_bytes)
-    text = _decode_utf8(data)
-    if data.count(b"{") + data.count(b"[") > max_depth:
-        _refuse_depth(data, max_depth)
-    if (plain := _plain(data)) is not None:
+    many = data.count(b"{") + data.count(b"[") > max_depth
+    if not many and (plain := _plain(data)) is not None:
         return plain
+    text = _decode_utf8(data)
+    if many:
+        _refuse_depth(data, max_depth)
+        if (plain := _plain(data)) is not None:
+            return plain
     value = _scan(text.strip(_SPACE))
     if not text.isascii() or "\\u" in text:
         _refuse_characters(value)

@@ -19,6 +19,7 @@ from app.errors import MalformedError
 from app.ids import is_unit_id
 from app.keys.verify import Jws, parse_jws
 from app.ledger.tree import leaf_hash
+from app.quick import quick
 
 _MEMBERS = {"v", "event", "verdict", "links", "received_at"}
 _VERDICT, _VERDICT_TYPES = ("result", "code", "rules", "policy"), (str, str, int, str)
@@ -26,6 +27,7 @@ _LINK, _LINK_TYPES = ("unit", "seq", "prev"), (str, int, str)  # types exactly: 
 _RESULTS = {"accepted", "refused", "pending", "held"}
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RecordedVerdict:
     """What the leaf says became of its event, under which rules version and policy."""
@@ -36,6 +38,7 @@ class RecordedVerdict:
     policy: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """A leaf as it stands: its bytes, their hash (base64url), and every part read strictly."""

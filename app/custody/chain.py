@@ -12,11 +12,13 @@ from app.canon import JsonValue, b64url_encode, jcs
 from app.clock import rfc3339_ms
 from app.errors import TooLargeError
 from app.ledger.tree import leaf_hash
+from app.quick import quick
 
 LEAF_VERSION = 1
 MAX_LEAF_BYTES = 65_535
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Link:
     """One step of a unit's chain."""
@@ -30,6 +32,7 @@ class Link:
         return {"unit": self.unit, "seq": self.seq, "prev": self.prev}
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """A finished leaf: bytes, hash (base64url) and what they say."""

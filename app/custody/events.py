@@ -15,6 +15,7 @@ from app.clock import parse_rfc3339
 from app.custody import details as d
 from app.errors import MalformedError
 from app.ids import is_unit_id, parse_unit_id, parse_uuid7
+from app.quick import quick
 from app.strict import Strict, malformed, read_strict
 from app.units.documents import Capacity, Code, Hash, Moment
 
@@ -27,6 +28,7 @@ MAX_AFTER = 32
 Kind = Literal["foundation", "command", "observation", "service"]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class EventType:
     """One type of event: the model of its details, and whether it claims authority or states what was seen."""
@@ -120,6 +122,7 @@ _PAYLOADS = {name: _payload_of(event_type) for name, event_type in TYPES.items()
 ZERO_HASH = b64url_encode(bytes(32))
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Event:
     """A well-formed event; nothing about it is proven yet.

@@ -12,12 +12,14 @@ from operator import attrgetter
 from typing import Any, Literal, TypeVar, cast
 
 from app.keys.state import Device, Key
+from app.quick import quick
 from app.units.state import Alias, Containment, Label, Seal, Unit
 
 Result = Literal["accepted", "refused", "pending", "held"]
 Severity = Literal["info", "rendah", "sedang", "tinggi", "kritis"]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Meta:
     """The ledger's own state: its founders, its service, and what is in force."""
@@ -40,6 +42,7 @@ class Meta:
         return dict(self.plans).get(election)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class EventRef:
     """A recorded event: an index over its leaf for rules and readers.
@@ -68,6 +71,7 @@ class EventRef:
     retracted_index: int | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Handover:
     """A release and what became of it.
@@ -97,6 +101,7 @@ class Handover:
     exceptions: tuple[tuple[str, str, str], ...] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """An event that waits: for the event `awaited`, or for the moment `due_ms` when `awaited` is None."""
@@ -110,6 +115,7 @@ class Waiting:
     done_index: int | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
     """A contradiction that the rules found; it stays open until somebody signs an explanation.
@@ -132,6 +138,7 @@ class Discrepancy:
     ended_index: int | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Tally:
     """One contribution of one event to one figure of the balance; figures are sums of these."""
@@ -148,6 +155,7 @@ class Tally:
     quantity: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Shard:
     """The newest checkpoint of another ledger that this one has recorded."""

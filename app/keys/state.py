@@ -7,9 +7,12 @@ compares. Ids of officers are pseudonyms; names live in an erasable table and ne
 from dataclasses import dataclass
 from typing import Literal
 
+from app.quick import quick
+
 KeyKind = Literal["officer", "administrator", "root", "service", "admission"]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Key:
     """An enrolled key: whose it is, under which mandate, and from which leaf to which it counts.
@@ -34,6 +37,7 @@ class Key:
     compromised_since_ms: int | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Device:
     """The newest payload of one key's device, and the numbers that have not arrived.

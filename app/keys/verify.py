@@ -26,6 +26,7 @@ from nacl.exceptions import BadSignatureError
 
 from app.canon import JsonValue, b64url_decode, b64url_encode, jcs, parse_json, sha256
 from app.errors import MalformedError, TooLargeError, UnprovenError
+from app.quick import quick
 
 Algorithm: TypeAlias = Literal["ES256", "Ed25519"]
 ALGORITHMS: Final[tuple[Algorithm, ...]] = ("ES256", "Ed25519")
@@ -60,6 +61,7 @@ NON_CANONICAL_POINTS: Final = _encodings(*range(_ED25519_PRIME, 2**255))
 _REFUSED_POINTS: Final = SMALL_ORDER_POINTS | NON_CANONICAL_POINTS
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class PublicKey:
     """A key that signs, named by its RFC 7638 thumbprint.
@@ -201,6 +203,7 @@ def _es256(public: ec.EllipticCurvePublicKey, message: bytes, signature: bytes) 
     return True
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class JwsSignature:
     """One signature of an envelope, its header read but nothing verified."""
@@ -212,6 +215,7 @@ class JwsSignature:
     signature: bytes
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Jws:
     """An envelope of the right shape: text as received beside the decoded bytes."""

@@ -7,10 +7,13 @@ Every field follows from leaves alone, so replay rebuilds it and `custody fsck` 
 from dataclasses import dataclass, field
 from typing import Literal
 
+from app.quick import quick
+
 Custody = Literal["held", "released", "uncertain"]
 LabelStatus = Literal["blank", "bound", "retired"]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Unit:
     """One thing or lot under custody.
@@ -57,6 +60,7 @@ class Unit:
         return frozenset(self.flag_since)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Label:
     """An issued id: blank until it is bound, retired when reprinted or spoiled; never used again."""
@@ -68,6 +72,7 @@ class Label:
     successor: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Alias:
     """A foreign code that is bound to a unit."""
@@ -77,6 +82,7 @@ class Alias:
     bound_index: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Seal:
     """A seal number and where it is; a number is applied once, ever."""
@@ -89,6 +95,7 @@ class Seal:
     ended_index: int | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Containment:
     """An interval of leaf indexes in which a child lay in a parent; open while `until_index` is None."""
