@@ -29,6 +29,7 @@ from app.custody.serverkeys import ServerKeys
 from app.custody.wire import Done, Failed, Open, Ready, Record, frame, messages
 from app.db import Database
 from app.errors import BusyError, ServiceError
+from app.exchange.witness_clock import WitnessClock, trust_of
 from app.ledger.append import read_head
 from app.ledger.highwater import HighWater
 from app.logs import configure_logging
@@ -60,7 +61,8 @@ class Worker:
 
         Raises:
             MissingError: There is no ledger, or a server key is missing.
-            TamperError: The tree is smaller than what was signed before, or a key file may be read by others.
+            TamperError: The tree is smaller than what was signed before or than what a witness has seen, or a key
+                file may be read by others.
         """
         keys = ServerKeys.load(settings.keys_folder())
         with db.read() as session:
@@ -68,6 +70,12 @@ class Worker:
             meta = meta_of(session, head.ledger_id)
         self.recorder = Recorder(db, settings, keys, HighWater(settings.high_water_file(), head.origin))
         self.intake = Intake(self.recorder, settings, on_group, after_write)
+        trust = trust_of(settings)
+        self.witnesses = (
+            WitnessClock(settings, clock, db, head.ledger_id, head.origin, trust) if trust is not None else None
+        )
+        if self.witnesses is not None:
+            self.witnesses.check()
         demo = meta is not None and bool(meta.demo)
         self.rounds = Rounds(settings, clock, db, self.recorder, self.intake, demo=demo)
 
@@ -75,9 +83,13 @@ class Worker:
         """Start writing, then the clock."""
         self.intake.start()
         self.rounds.start()
+        if self.witnesses is not None:
+            self.witnesses.start()
 
     def stop(self) -> None:
-        """Stop the clock, then record what is waiting."""
+        """Stop the clocks, then record what is waiting."""
+        if self.witnesses is not None:
+            self.witnesses.stop()
         self.rounds.stop()
         self.intake.stop()
 

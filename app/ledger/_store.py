@@ -114,3 +114,74 @@ def leaves_at(session: Session, ledger_id: int, indexes: Sequence[int]) -> dict[
     condition, wanted = among(session, "leaf_index", indexes)
     sql = f"SELECT leaf_index, leaf FROM ledger_leaf WHERE ledger_id = ? AND {condition}"
     return {index: bytes(leaf) for index, leaf in run(session, sql, ledger_id, wanted)}
+
+
+def put_cosignatures(session: WriteSession, ledger_id: int, size: int, lines: Sequence[tuple[str, str, int]]) -> None:
+    """Insert (key, signature line, POSIX seconds), or replace an older one by the same key for the same size."""
+    mark = "?" if session.dialect.name == "sqlite" else "%s"
+    session.exec_driver_sql(
+        f"INSERT INTO ledger_cosignature (ledger_id, size, key, line, at_s) VALUES ({', '.join([mark] * 5)}) "
+        "ON CONFLICT (ledger_id, size, key) DO UPDATE SET line = excluded.line, at_s = excluded.at_s "
+        "WHERE excluded.at_s > ledger_cosignature.at_s",
+        [(ledger_id, size, *line) for line in lines],
+    )
+
+
+def cosignature_lines(session: Session, ledger_id: int, size: int) -> list[str]:
+    """Return the signature lines of witnesses for one size, in the order of their keys."""
+    sql = "SELECT line FROM ledger_cosignature WHERE ledger_id = ? AND size = ? ORDER BY key"
+    return [row[0] for row in run(session, sql, ledger_id, size)]
+
+
+def newest_by_key(session: Session, ledger_id: int) -> list[tuple[str, int, int]]:
+    """Return (key, size, POSIX seconds) of each witness key's largest size."""
+    sql = (
+        "SELECT c.key, c.size, c.at_s FROM ledger_cosignature c WHERE c.ledger_id = ? AND c.size = "
+        "(SELECT max(d.size) FROM ledger_cosignature d WHERE d.ledger_id = c.ledger_id AND d.key = c.key) "
+        "ORDER BY c.key"
+    )
+    return [(row[0], row[1], row[2]) for row in run(session, sql, ledger_id)]
+
+
+def note_of(session: Session, ledger_id: int, size: int) -> bytes | None:
+    """Return the checkpoint of one size as the ledger signed it."""
+    found = run(
+        session, "SELECT note FROM ledger_checkpoint WHERE ledger_id = ? AND size = ?", ledger_id, size
+    ).scalar()
+    return bytes(found) if found is not None else None
+
+
+def mark_witnessed(session: WriteSession, ledger_id: int, size: int, made_ms: int) -> None:
+    """Note that the checkpoint of a size has met the policy; once is enough."""
+    sql = "INSERT INTO ledger_witnessed (ledger_id, size, made_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+    run(session, sql, ledger_id, size, made_ms)
+
+
+def witnessed_from(session: Session, ledger_id: int, size: int, *, newest: bool) -> tuple[int, int] | None:
+    """Return (size, made_ms) of the newest, or the first, witnessed checkpoint of at least a size."""
+    order = "DESC" if newest else "ASC"
+    sql = f"SELECT size, made_ms FROM ledger_witnessed WHERE ledger_id = ? AND size >= ? ORDER BY size {order} LIMIT 1"
+    row = run(session, sql, ledger_id, size).first()
+    return (row[0], row[1]) if row else None
+
+
+def freeze(session: WriteSession, ledger_id: int, reason: str | None) -> None:
+    """Set why nothing may be written, or let writing go on."""
+    run(session, "UPDATE ledger SET frozen = ? WHERE ledger_id = ?", reason, ledger_id)
+
+
+def insert_alarm(
+    session: WriteSession, ledger_id: int, at_ms: int, told: tuple[str, str, str], body: bytes | None
+) -> int:
+    """Insert an alarm (kind, source, detail) with its evidence and return its number."""
+    sql = "SELECT coalesce(max(id), 0) + 1 FROM ledger_alarm WHERE ledger_id = ?"
+    number = int(run(session, sql, ledger_id).scalar() or 1)
+    sql = "INSERT INTO ledger_alarm (ledger_id, id, at_ms, kind, source, detail, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    run(session, sql, ledger_id, number, at_ms, *told, body)
+    return number
+
+
+def alarm_rows(session: Session, ledger_id: int) -> list[tuple[int, int, str, str, str, bytes | None]]:
+    """Return (number, at_ms, kind, source, detail, body) of every alarm, oldest first."""
+    sql = "SELECT id, at_ms, kind, source, detail, body FROM ledger_alarm WHERE ledger_id = ? ORDER BY id"
+    return [(*row[:5], bytes(row[5]) if row[5] is not None else None) for row in run(session, sql, ledger_id)]

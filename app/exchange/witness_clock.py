@@ -1,0 +1,123 @@
+"""The clock of the witnesses: a thread of the process that writes, which starts a round every few seconds.
+
+Rounds wait for other agencies' machines and never for the ledger's lock: whatever a witness does, events are
+recorded. A checkpoint that too few have cosigned for a minute, or for ten, is told in the log; `/metrics` shows it.
+"""
+
+import threading
+
+import structlog
+
+from app.clock import Clock
+from app.config import Settings
+from app.custody.lookup import meta_of
+from app.db import Database
+from app.errors import BusyError, MissingError
+from app.exchange.witnessing import Witnessing
+from app.ledger.note import VerifierKey
+from app.ledger.policy import TrustPolicy
+from app.ledger.witnessed import newest_witnessed
+
+log = structlog.get_logger(__name__)
+LATE_SECONDS = (60, 600)
+
+
+def trust_of(settings: Settings) -> TrustPolicy | None:
+    """Return the trust policy in the settings, if any.
+
+    Raises:
+        MissingError: The file is not there.
+        MalformedError: It is no policy.
+    """
+    if settings.witness_policy is None:
+        return None
+    try:
+        return TrustPolicy.parse(settings.witness_policy.read_bytes())
+    except OSError as error:
+        raise MissingError(f"The policy of witnesses cannot be read: {error}.", code="tlog_policy") from None
+
+
+class WitnessClock:
+    """Starts rounds over the witnesses of one ledger."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, db: Database, ledger_id: int, origin: str, policy: TrustPolicy
+    ) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+            settings: How often, how long.
+            clock: The machine's time, which cosignatures are compared with.
+            db: The ledger's database.
+            ledger_id: The ledger.
+            origin: Its origin.
+            policy: Whose cosignatures count.
+        """
+        self._settings, self._clock, self._db, self._ledger_id = settings, clock, db, ledger_id
+        self.witnessing = Witnessing(
+            db, ledger_id, origin, policy, timeout_seconds=settings.witness_timeout_seconds,
+            recosign_seconds=settings.recosign_seconds,
+        )  # fmt: skip
+        self._stopping = threading.Event()
+        self._lagging_since_ms = 0
+        self._told = 0
+        self._unheard: dict[str, str] = {}
+        self._thread = threading.Thread(target=self._run, name="witnesses", daemon=True)
+
+    def check(self) -> None:
+        """Compare this database with what every witness has seen.
+
+        Raises:
+            TamperError: It is an old copy, or another history.
+        """
+        unheard = self.witnessing.refuse_rollback(self._keys())
+        if unheard:
+            log.warning("witnesses_unheard", witnesses=unheard)
+
+    def start(self) -> None:
+        """Start the thread."""
+        if self.witnessing.reachable:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after the round that it is in."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self.witnessing.close()
+
+    def round(self) -> None:
+        """Ask the witnesses once."""
+        now_ms = self._clock.now_ms()
+        done = self.witnessing.round(now_ms, self._keys())
+        if done is not None and done.unavailable != self._unheard:
+            self._unheard = done.unavailable
+            log.warning("witnesses_unavailable", witnesses=done.unavailable)
+        self._tell_lag(done.size if done is not None else 0, now_ms)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._settings.witness_seconds):
+            try:
+                self.round()
+            except BusyError:
+                log.info("witness_round_postponed")
+            except Exception:
+                log.exception("witness_round_failed")
+
+    def _keys(self) -> list[VerifierKey]:
+        with self._db.read() as session:
+            meta = meta_of(session, self._ledger_id)
+        return [VerifierKey.parse(text) for text in meta.ledger_keys] if meta is not None else []
+
+    def _tell_lag(self, size: int, now_ms: int) -> None:
+        with self._db.read() as session:
+            found = newest_witnessed(session, self._ledger_id)
+        if not size or (found is not None and found[0] >= size):
+            self._lagging_since_ms, self._told = 0, 0
+            return
+        self._lagging_since_ms = self._lagging_since_ms or now_ms
+        late = (now_ms - self._lagging_since_ms) // 1000
+        for level, seconds in enumerate(LATE_SECONDS, 1):
+            if late >= seconds and self._told < level:
+                self._told = level
+                log.error("not_witnessed", size=size, seconds=late)
