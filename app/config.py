@@ -68,13 +68,19 @@ class Settings(BaseSettings):
     heads_seconds: int = Field(default=60, ge=0)
     """Pause between two commitments to every unit's latest event (`heads.commit`), seconds; 0: none are made."""
     witness_policy: Path | None = None
-    """Trust policy (c2sp.org/tlog-policy) with the witnesses to ask, their URLs, and the quorum; empty: none are asked."""
+    """Trust policy (c2sp.org/tlog-policy): the witnesses to ask, their URLs, and the quorum; empty: none are asked."""
     witness_seconds: float = Field(default=5, gt=0)
     """Pause between two rounds over the witnesses, seconds."""
     witness_timeout_seconds: float = Field(default=1.0, gt=0)
     """Longest wait for a witness, seconds; the ledger never waits for one."""
     recosign_seconds: int = Field(default=600, ge=1)
     """Age at which the cosignature of an unchanged ledger is asked for anew, seconds."""
+    tsa_url: str = ""
+    """URL of an authority that stamps witnessed checkpoints with the legal time (RFC 3161); empty: none is asked."""
+    tsa_roots: Path | None = None
+    """PEM file of the root certificates that the authority's stamps are verified against; needed with `tsa_url`."""
+    tsa_seconds: int = Field(default=3600, ge=1)
+    """Shortest time between two stamps, seconds."""
     log_format: str = Field(default="json", pattern="^(json|console)$")
     """`json` for machines, `console` for people."""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")

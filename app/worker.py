@@ -29,6 +29,7 @@ from app.custody.serverkeys import ServerKeys
 from app.custody.wire import Done, Failed, Open, Ready, Record, frame, messages
 from app.db import Database
 from app.errors import BusyError, ServiceError
+from app.exchange.stamp_clock import StampClock
 from app.exchange.witness_clock import WitnessClock, trust_of
 from app.ledger.append import read_head
 from app.ledger.highwater import HighWater
@@ -76,6 +77,7 @@ class Worker:
         )
         if self.witnesses is not None:
             self.witnesses.check()
+        self.stamps = StampClock(settings, clock, db, head.ledger_id) if settings.tsa_url else None
         demo = meta is not None and bool(meta.demo)
         self.rounds = Rounds(settings, clock, db, self.recorder, self.intake, demo=demo)
 
@@ -85,9 +87,13 @@ class Worker:
         self.rounds.start()
         if self.witnesses is not None:
             self.witnesses.start()
+        if self.stamps is not None:
+            self.stamps.start()
 
     def stop(self) -> None:
         """Stop the clocks, then record what is waiting."""
+        if self.stamps is not None:
+            self.stamps.stop()
         if self.witnesses is not None:
             self.witnesses.stop()
         self.rounds.stop()

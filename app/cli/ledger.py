@@ -20,7 +20,7 @@ import typer
 
 from app.audit.following import documents_named
 from app.canon import b64url_encode
-from app.cli import mirror
+from app.cli import mirror, stamps
 from app.cli.fsck import open_database
 from app.cli.pace import Pace
 from app.config import Settings
@@ -42,6 +42,7 @@ def register(app: typer.Typer) -> None:
     commands = typer.Typer(no_args_is_help=True, help="The ledger's own files.")
     commands.command("export")(export)
     mirror.register(commands)
+    stamps.register(commands)
     app.add_typer(commands, name="ledger")
 
 

@@ -32,6 +32,16 @@ def head_row(session: Session, name: str | None, *, lock: bool) -> Sequence[obje
     return tuple(rows[0]) if len(rows) == 1 else None
 
 
+def has_ledger(session: Session, name: str, origin: str) -> bool:
+    """Say whether a ledger has this name or this origin."""
+    return run(session, "SELECT 1 FROM ledger WHERE name = ? OR origin = ?", name, origin).first() is not None
+
+
+def ledger_names(session: Session) -> list[str]:
+    """Return the names of all ledgers, by code point."""
+    return sorted(str(row[0]) for row in run(session, "SELECT name FROM ledger"))
+
+
 def move_head(session: WriteSession, ledger_id: int, old: tuple[int, int], new: tuple[int, bytes, bytes]) -> bool:
     """Move a head from (size, epoch) to (size, root, edge); False when somebody else moved it."""
     sql = "UPDATE ledger SET size = ?, root = ?, edge = ? WHERE ledger_id = ? AND size = ? AND epoch = ?"
@@ -185,3 +195,28 @@ def alarm_rows(session: Session, ledger_id: int) -> list[tuple[int, int, str, st
     """Return (number, at_ms, kind, source, detail, body) of every alarm, oldest first."""
     sql = "SELECT id, at_ms, kind, source, detail, body FROM ledger_alarm WHERE ledger_id = ? ORDER BY id"
     return [(*row[:5], bytes(row[5]) if row[5] is not None else None) for row in run(session, sql, ledger_id)]
+
+
+def put_stamp(
+    session: WriteSession, ledger_id: int, size: int, authority: str, token: bytes, stamped: bytes, at_ms: int
+) -> bool:
+    """Insert a time stamp; False when that authority has stamped that size already."""
+    sql = (
+        "INSERT INTO ledger_stamp (ledger_id, size, authority, token, stamped, at_ms) VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT DO NOTHING"
+    )
+    return run(session, sql, ledger_id, size, authority, token, stamped, at_ms).rowcount == 1
+
+
+def stamp_rows(session: Session, ledger_id: int, size: int) -> list[tuple[str, int, bytes, bytes]]:
+    """Return (authority, at_ms, token, stamped) of one size, in the order of authorities."""
+    sql = (
+        "SELECT authority, at_ms, token, stamped FROM ledger_stamp WHERE ledger_id = ? AND size = ? ORDER BY authority"
+    )
+    return [(row[0], row[1], bytes(row[2]), bytes(row[3])) for row in run(session, sql, ledger_id, size)]
+
+
+def stamp_times(session: Session, ledger_id: int, limit: int) -> list[tuple[int, str, int]]:
+    """Return (size, authority, at_ms) of the newest stamps, newest first."""
+    sql = "SELECT size, authority, at_ms FROM ledger_stamp WHERE ledger_id = ? ORDER BY size DESC, authority LIMIT ?"
+    return [(row[0], row[1], row[2]) for row in run(session, sql, ledger_id, limit)]
