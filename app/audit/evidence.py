@@ -3,24 +3,29 @@
 Which leaves: the unit's own chain, and everything else that names it; the chains of what contained it, up to
 when it left; what those events name (releases, predecessors, targets) and what became of them (verdicts,
 decisions, retractions); the enrolments of every signer and of whoever enrolled them, and revocations; policy,
-plans and lists of ids with their documents; the genesis. All under one signed checkpoint.
+plans and lists of ids with their documents; the genesis. All under one signed checkpoint: the newest that the
+policy's witnesses have cosigned enough, else the newest. The newest commitment below it proves which event of the unit,
+and of whatever it lay in, is the latest; or that there is no such unit.
 """
 
 import io
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.audit.bundle import Bundle, write_bundle
 from app.audit.leaf import Recorded, read_leaf
+from app.audit.page import verify_page
 from app.audit.scope import Scope
 from app.audit.units import look_up
 from app.canon import JsonValue, b64url_encode, jcs
 from app.custody._tables import EVENT, EVENT_UNIT, OUTCOME, PRIVATE
+from app.custody.committing import prove_units
 from app.custody.details import LabelsIssue, PlanPublish, PolicyPublish
+from app.custody.heads import HeadProof
 from app.db import ReadSession
-from app.errors import MissingError
+from app.errors import ConflictError, MissingError
 from app.keys._tables import KEY
 from app.keys.grants import Viewer
 from app.ledger.append import Reader
@@ -28,6 +33,7 @@ from app.ledger.checkpoint import Checkpoint
 from app.ledger.note import Note
 from app.ledger.proof import TlogProof
 from app.ledger.tree import inclusion_path
+from app.ledger.witnessed import cosigned_note, newest_witnessed
 from app.units import records as unit_records
 from app.units._tables import CONTAINMENT, LABEL
 
@@ -35,7 +41,10 @@ KEYS_PER_QUERY = 500
 T = TypeVar("T")
 
 
-def build_evidence(session: ReadSession, ledger_id: int, viewer: Viewer, unit: str, *, private: bool = False) -> bytes:
+def build_evidence(
+    session: ReadSession, ledger_id: int, viewer: Viewer, unit: str, *, private: bool = False,
+    policy: bytes | None = None,
+) -> bytes:  # fmt: skip
     """Build the evidence bundle of a unit as a zip.
 
     Args:
@@ -44,35 +53,71 @@ def build_evidence(session: ReadSession, ledger_id: int, viewer: Viewer, unit: s
         viewer: Who asks; a unit that he does not see does not exist for him.
         unit: A unit id, label or foreign code.
         private: Put in the private contents of the unit's events that are still kept.
+        policy: The trust policy that the ledger recommends, put in as it is.
 
     Raises:
         MissingError: There is no such unit for this viewer, or nothing is signed yet.
         TooLargeError: `bundle_too_large`, more than a verifier reads.
     """
     found = look_up(session, Scope.of(session, ledger_id, viewer), unit)
+    return _zip(gather(session, ledger_id, found.unit.unit, private=private), policy)
+
+
+def build_absence(session: ReadSession, ledger_id: int, unit: str, *, policy: bytes | None = None) -> bytes:
+    """Build a bundle that proves that the ledger knows no unit of an id, as of its newest commitment.
+
+    Args:
+        session: One snapshot.
+        ledger_id: The ledger.
+        unit: A well-formed unit id.
+        policy: The trust policy that the ledger recommends, put in as it is.
+
+    Raises:
+        ConflictError: `unit_exists`: there is one, whether the caller sees it or not.
+        MissingError: `no_commitment`: nothing is committed to below the checkpoint yet.
+    """
+    gathering = _Gathering(session, ledger_id, unit)
+    gathering.nothing()
+    proofs = gathering.prove([unit])
+    if not proofs:
+        raise MissingError(
+            "No commitment to every unit's latest event stands yet; ask again later.", code="no_commitment"
+        )
+    if not proofs[unit].head.lies_around(unit):
+        raise ConflictError("The ledger knows a unit of that id.", code="unit_exists")
+    return _zip(gathering.bundle(unit, private=False), policy)
+
+
+def _zip(bundle: Bundle, policy: bytes | None) -> bytes:
+    bundle.policy, bundle.page = policy, verify_page()
     target = io.BytesIO()
-    write_bundle(gather(session, ledger_id, found.unit.unit, private=private), target)
+    write_bundle(bundle, target)
     return target.getvalue()
 
 
 def gather(session: ReadSession, ledger_id: int, unit: str, *, private: bool = False) -> Bundle:
     """Gather the parts of a unit's bundle; who may see it is the caller's business."""
-    gathering = _Gathering(session, ledger_id)
+    gathering = _Gathering(session, ledger_id, unit)
     gathering.story(unit)
+    gathering.prove(sorted(gathering.focus))
     return gathering.bundle(unit, private=private)
 
 
 class _Gathering:
     """Collects leaves by index until nothing that they rest on is missing."""
 
-    def __init__(self, session: ReadSession, ledger_id: int) -> None:
+    def __init__(self, session: ReadSession, ledger_id: int, unit: str) -> None:
         self.session = session
         self.ledger_id = ledger_id
         self.reader = Reader(ledger_id)
         last = self.reader.last_checkpoint(session)
         if last is None:
             raise MissingError("Nothing is signed on this ledger yet.")
-        self.size, self.note, _ = last
+        found = newest_witnessed(session, ledger_id)
+        # What is younger than anything that was witnessed is shown under the ledger's word alone, and says so.
+        self.size = found[0] if found is not None and self._first(unit) < found[0] else last[0]
+        self.note = cosigned_note(session, ledger_id, self.size)
+        self.heads: dict[str, HeadProof] = {}
         self.leaves: dict[int, Recorded] = {}
         self.focus: set[str] = set()
 
@@ -87,6 +132,27 @@ class _Gathering:
         self._close(set(self.leaves))
         self._in_force()
         self._close(set(self.leaves))
+
+    def _first(self, unit: str) -> int:
+        """Return the leaf at which a unit's chain begins; 0 for one that there is not."""
+        query = select(func.min(EVENT_UNIT.c.leaf_index)).where(
+            EVENT_UNIT.c.ledger_id == self.ledger_id, EVENT_UNIT.c.unit == unit, EVENT_UNIT.c.seq.is_not(None)
+        )
+        return int(self.session.execute(query).scalar() or 0)
+
+    def nothing(self) -> None:
+        """Collect only what every story rests on: the genesis, and what changed the ledger's keys."""
+        self._take([0])
+        self._in_force()
+        self._close(set(self.leaves))
+
+    def prove(self, units: list[str]) -> dict[str, HeadProof]:
+        """Take the proofs of these units' latest events, and the commitment that they are under."""
+        self.heads = prove_units(self.session, self.ledger_id, units, self.size)
+        commits = {proof.commit for proof in self.heads.values()} - self.leaves.keys()
+        self._take(commits)
+        self._close(commits)
+        return self.heads
 
     def _take(self, indexes: Iterable[int | None]) -> None:
         """Read the leaves of these indexes that are not here yet."""
@@ -129,14 +195,17 @@ class _Gathering:
         self._take(self._indexes_of({row[0] for row in rows}))
 
     def _in_force(self) -> None:
-        """Take whatever put a policy or plan in force up to the newest leaf at hand."""
-        newest = max(self.leaves)
+        """Take what put a policy or plan in force up to the newest leaf at hand, and all of the ledger's charter."""
+        self._took_effect(("policy.publish", "plan.publish"), max(self.leaves))
+        self._took_effect(("ledger.rekey", "agency.join", "founders.change"), self.size)
+
+    def _took_effect(self, types: tuple[str, ...], until: int) -> None:
         rows = self.session.execute(
             select(EVENT.c.leaf_index, OUTCOME.c.outcome_index)
             .outerjoin(OUTCOME, (OUTCOME.c.ledger_id == EVENT.c.ledger_id) & (OUTCOME.c.hash == EVENT.c.hash))
             .where(
-                EVENT.c.ledger_id == self.ledger_id, EVENT.c.type.in_(("policy.publish", "plan.publish")),
-                EVENT.c.leaf_index <= newest, (EVENT.c.result == "accepted") | (OUTCOME.c.outcome == "accepted"),
+                EVENT.c.ledger_id == self.ledger_id, EVENT.c.type.in_(types), EVENT.c.leaf_index <= until,
+                (EVENT.c.result == "accepted") | (OUTCOME.c.outcome == "accepted"),
             )
         )  # fmt: skip
         self._take(index for row in rows for index in row)
@@ -196,15 +265,19 @@ class _Gathering:
         bundle = Bundle(
             unit, checkpoint.origin, checkpoint.size, b64url_encode(checkpoint.root), genesis.event.hash, self.note
         )
+        # A proof names the tree and the ledger's signature; witnesses' cosignatures stand once, in `checkpoint`.
+        own = self.reader.checkpoint_from(self.session, self.size)
+        signed = own[1] if own is not None and own[0] == self.size else self.note
         node = self.reader.nodes(self.session).node
         for index, leaf in sorted(self.leaves.items()):
             bundle.leaves[index] = leaf.data
             path = tuple(inclusion_path(index, self.size, node))
-            bundle.proofs[index] = TlogProof(index, path, self.note).to_bytes()
+            bundle.proofs[index] = TlogProof(index, path, signed).to_bytes()
             for name in _documents_of(leaf):
                 data = unit_records.read_document(self.session, self.ledger_id, name)
                 if data is not None:
                     bundle.documents[name] = data
+        bundle.heads = {name: jcs(proof.as_json()) for name, proof in self.heads.items()}
         if private:
             bundle.private = dict(self._private())
         return bundle

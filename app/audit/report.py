@@ -11,6 +11,8 @@ from app.clock import rfc3339_ms
 Result = Literal["PASS", "FAIL", "INCOMPLETE"]
 Level = Literal["fail", "incomplete", "note"]
 MAX_REASONS = 200
+MAX_SHOWN_SECONDS = 4_102_444_800
+"""2100: a cosignature may claim any time; what no calendar has is not shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,11 @@ class Report:
     leaves: int = 0
     judged: int = 0
     assumed: int = 0
+    latest: int | None = None
+    """The size of the ledger as of which the unit's latest event, or its absence, is proven."""
+    absent: bool = False
+    witnesses: dict[str, int] = field(default_factory=dict)
+    """When which witnesses of the policy cosigned the checkpoint, POSIX seconds."""
 
     def tell(
         self, level: Level, code: str, detail: str, leaf: Recorded | None = None, *, index: int | None = None
@@ -91,6 +98,8 @@ class Report:
         return {
             "result": self.result, "unit": self.unit, "ledger": self.ledger, "size": self.size, "root": self.root,
             "genesis": self.genesis, "leaves": self.leaves, "judged": self.judged, "assumed": self.assumed,
+            "latest": self.latest, "absent": self.absent,
+            "witnesses": {name: rfc3339_ms(1000 * at) for name, at in self.witnesses.items() if at < MAX_SHOWN_SECONDS},
             "reasons": [reason.as_json() for reason in self.reasons], "story": list(self.story),
         }  # fmt: skip
 
@@ -102,6 +111,10 @@ class Report:
             lines += [f"tree      {self.size} leaves, root {self.root}"]
             judged = f"{self.judged} judged again, {self.assumed} of them with other goods assumed"
             lines += [f"checked   {self.leaves} leaves, {judged}"]
+            known = f"in the first {self.latest} leaves" if self.latest is not None else "not proven"
+            lines += [f"{'absent' if self.absent else 'latest':9} {known}"]
+            told = self.as_json()["witnesses"].items()  # type: ignore[union-attr]
+            lines += [f"witness   {name}, {at}" for name, at in told]
         lines += [f"  {reason.as_text()}" for reason in self.reasons]
         lines += [_line(event) for event in self.story]
         return printable_lines(lines)

@@ -10,23 +10,29 @@ commitments opened. Whatever fails is a reason that names the event; nothing is 
     INCOMPLETE   nothing is wrong, but something could not be decided: no genesis was pinned, a document or a
                  predecessor is not in the bundle, the rules are newer than this verifier
 
-Not proven, and always said: that no later event concerns the unit, and that no key was revoked by a leaf that
-the bundle leaves out.
+Which event is the unit's latest is proven as of the newest commitment in the bundle, when there is one. Not proven,
+and always said: that no later event concerns the unit, and that no key was revoked by a leaf that the bundle leaves
+out. How many witnesses must have cosigned the checkpoint is the pinned policy's word; the one in the bundle is shown
+and decides nothing.
 
-    python -m app.audit.verify BUNDLE [--genesis HASH] [--json]
+    python -m app.audit.verify BUNDLE [--genesis HASH] [--policy FILE] [--json]
 """
 
 import argparse
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
 from app.audit.bundle import MAX_BYTES, Bundle, read_bundle
+from app.audit.lateness import NO_END as _NO_END
+from app.audit.lateness import check_heads, until_of
 from app.audit.leaf import Recorded, read_leaf
 from app.audit.rejudging import Rejudging
 from app.audit.report import Level, Report
+from app.audit.witnesses import check_witnesses, named_keys
 from app.canon import b64url_encode, parse_json, sha256
 from app.custody.details import LedgerGenesis
 from app.custody.events import ZERO_HASH
@@ -35,19 +41,29 @@ from app.custody.private import PrivateContent
 from app.errors import ServiceError, UnprovenError
 from app.keys.verify import prove
 from app.ledger.checkpoint import Checkpoint, open_checkpoint
-from app.ledger.note import VerifierKey
+from app.ledger.note import Note, VerifierKey, verified_keys
 from app.ledger.proof import TlogProof
 from app.ledger.tree import leaf_hash, verify_inclusion
 from app.units.state import Containment
 
 EXIT_CODES = {"PASS": 0, "FAIL": 1, "INCOMPLETE": 3}
-_NO_END = 2**63
 MAX_STAYS = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """What a verifier knows beforehand, from whom it trusts and not from the bundle; see `verify_bundle`."""
+
+    genesis: str | None = None
+    origin: str | None = None
+    ledger_keys: Collection[str] = ()
+    policy: bytes | None = None
+
+
 def verify_bundle(
-    data: bytes, *, genesis: str | None = None, origin: str | None = None, ledger_keys: Collection[str] = ()
-) -> Report:
+    data: bytes, *, genesis: str | None = None, origin: str | None = None, ledger_keys: Collection[str] = (),
+    policy: bytes | None = None,
+) -> Report:  # fmt: skip
     """Verify a bundle.
 
     Args:
@@ -55,6 +71,7 @@ def verify_bundle(
         genesis: The pinned hash of the genesis event; without it the result is never PASS.
         origin: The pinned origin of the ledger, if the caller has one.
         ledger_keys: Pinned verifier keys of the ledger; the one in use must be among them.
+        policy: The pinned trust policy (c2sp.org/tlog-policy); without its quorum the result is INCOMPLETE.
 
     Returns:
         The report; its `result` is decided by its reasons.
@@ -62,7 +79,7 @@ def verify_bundle(
     report = Report()
     try:
         bundle = read_bundle(data)
-        _Verification(bundle, report).run(genesis, origin, ledger_keys)
+        _Verification(bundle, report).run(Pins(genesis, origin, ledger_keys, policy))
     except ServiceError as error:
         report.tell("fail", error.code, error.detail)
     except Exception as error:  # noqa: BLE001 - the last resort: a stranger's file must never end the verifier
@@ -77,16 +94,18 @@ class _Verification:
         self.bundle = bundle
         self.report = report
         self.leaves: list[Recorded] = []
+        self.named: list[VerifierKey] = []
 
-    def run(self, genesis: str | None, origin: str | None, ledger_keys: Collection[str]) -> None:
+    def run(self, pins: Pins) -> None:
         """Take every step; a step whose ground is gone ends the run by an error."""
         bundle, report = self.bundle, self.report
         report.unit = bundle.unit
-        founding = self._genesis(genesis)
+        founding = self._genesis(pins.genesis)
         report.ledger = founding.event.body.ledger
-        key = VerifierKey.parse(founding.event.details.ledger_key)
-        self._pins(key, origin, ledger_keys)
-        checkpoint = open_checkpoint(bundle.checkpoint, [key], report.ledger)
+        if pins.origin is not None and pins.origin != report.ledger:
+            report.tell("fail", "origin_mismatch", "The ledger has another origin than the pinned one.")
+        self.named = named_keys(bundle.leaves)
+        checkpoint = open_checkpoint(bundle.checkpoint, self.named, report.ledger)
         report.size, report.root = checkpoint.size, b64url_encode(checkpoint.root)
         self._manifest(checkpoint)
         self._read_leaves(checkpoint)
@@ -96,16 +115,15 @@ class _Verification:
             self._signatures(leaf, judging)
             judging.take(leaf)
         report.leaves, report.judged, report.assumed = len(self.leaves), judging.judged, judging.assumed
-        self._chains(judging)
+        self._ledger_keys(judging, pins)
+        check_witnesses(bundle, report, pins.policy, self._in_force(judging))
+        proven = check_heads(bundle, self.leaves, judging, report)
+        self._chains(judging, proven=proven)
         self._private()
         self._devices()
         self._trees(checkpoint)
         self._plans(judging)
-        report.tell(
-            "note", "not_latest",
-            "That no later event concerns this unit, and that no attempt, retraction or decision about it was left "
-            "out, is not proven by a bundle.",
-        )  # fmt: skip
+        self._tell_limits(proven=proven)
         report.tell("note", "not_revoked", "That no key was revoked by a leaf outside this bundle is not proven.")
 
     # -- 1 to 3: the ledger --------------------------------------------------------------------------
@@ -127,11 +145,34 @@ class _Verification:
         prove(founding.jws, genesis_keys(founding.event.details).get)
         return founding
 
-    def _pins(self, key: VerifierKey, origin: str | None, ledger_keys: Collection[str]) -> None:
-        if origin is not None and origin != self.report.ledger:
-            self.report.tell("fail", "origin_mismatch", "The ledger has another origin than the pinned one.")
-        if ledger_keys and key.to_text() not in ledger_keys:
+    def _in_force(self, judging: Rejudging) -> list[VerifierKey]:
+        """Return the keys that sign checkpoints after the last rotation in the bundle, or the genesis's."""
+        meta = judging.facts.meta  # none when the rules of this bundle are not known, which is told elsewhere
+        return [VerifierKey.parse(text) for text in meta.ledger_keys] if meta is not None else self.named[:1]
+
+    def _ledger_keys(self, judging: Rejudging, pins: Pins) -> None:
+        """Check that a key in force has signed the checkpoint, and that it is a pinned one."""
+        note = Note.parse(self.bundle.checkpoint)
+        signers = {key.to_text() for key in verified_keys(note, self.named)}
+        if not signers & {key.to_text() for key in self._in_force(judging)}:
+            self.report.tell("fail", "note_signature", "No key of the ledger that was in force signed the checkpoint.")
+        if pins.ledger_keys and not signers & set(pins.ledger_keys):
             self.report.tell("fail", "ledger_key_mismatch", "The ledger's key is none of the pinned ones.")
+
+    def _tell_limits(self, *, proven: bool) -> None:
+        """Say what a bundle does not prove of the unit."""
+        if proven:
+            self.report.tell(
+                "note", "not_later",
+                f"Nothing is proven of what came after the first {self.report.latest} leaves, nor that no attempt, "
+                "retraction or decision about the unit was left out.",
+            )  # fmt: skip
+        else:
+            self.report.tell(
+                "note", "not_latest",
+                "That no later event concerns this unit, and that no attempt, retraction or decision about it was left "
+                "out, is not proven by this bundle.",
+            )  # fmt: skip
 
     def _manifest(self, checkpoint: Checkpoint) -> None:
         told, report = self.bundle, self.report
@@ -162,8 +203,11 @@ class _Verification:
         if data is None:
             return
         proof = TlogProof.parse(data)
-        if proof.index != leaf.index or proof.checkpoint != self.bundle.checkpoint or proof.extra:
+        own, whole = Note.parse(proof.checkpoint), Note.parse(self.bundle.checkpoint)
+        same = own.text == whole.text and set(own.signatures) <= set(whole.signatures)
+        if proof.index != leaf.index or not same or proof.extra:
             raise UnprovenError("The proof is for another leaf or another checkpoint.", code="inclusion_proof")
+        verified_keys(own, self.named)
         verify_inclusion(leaf.index, checkpoint.size, leaf_hash(leaf.data), proof.path, checkpoint.root)
 
     def _ids(self) -> None:
@@ -197,17 +241,17 @@ class _Verification:
 
     # -- 9: chains -----------------------------------------------------------------------------------
 
-    def _chains(self, judging: Rejudging) -> None:
+    def _chains(self, judging: Rejudging, *, proven: bool) -> None:
         unit = self.bundle.unit
         for member in sorted(judging.focus):
-            until = _NO_END if member == unit else _until(member, judging)
+            until = _NO_END if member == unit else until_of(member, judging)
             self._chain(member, until)
-        if not any(link.unit == unit for leaf in self.leaves for link in leaf.links):
+        if not any(link.unit == unit for leaf in self.leaves for link in leaf.links) and not self.report.absent:
             self.report.tell("fail", "chain_missing", "The bundle holds no event of the unit that it names.")
         self._tell_story(judging)
 
         for member in sorted(judging.focus - {unit}):
-            if _until(member, judging) == _NO_END:
+            if until_of(member, judging) == _NO_END and not (proven and member in self.bundle.heads):
                 self._tell_open(member)
 
     def _tell_open(self, container: str) -> None:
@@ -296,13 +340,6 @@ class _Verification:
             )
 
 
-def _until(member: str, judging: Rejudging) -> int:
-    """Return the last leaf at which a container's own chain must be whole: when what we ask about left it."""
-    records: Iterable[Containment] = judging.facts.kinds[Containment].values()
-    stays = [c for c in records if c.parent == member and c.child in judging.focus]
-    return max((_NO_END if c.until_index is None else c.until_index for c in stays), default=_NO_END)
-
-
 def _stays(unit: str, judging: Rejudging) -> list[tuple[str, int, int]]:
     """Return (container, first leaf, last leaf) of every stay of a unit in a container, or in what that lay in."""
     stays: list[tuple[str, int, int]] = []
@@ -336,12 +373,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--genesis", help="the pinned hash of the genesis event")
     parser.add_argument("--origin", help="the pinned origin of the ledger")
+    parser.add_argument("--policy", type=Path, help="the pinned trust policy, a c2sp.org/tlog-policy file")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     told = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     try:
-        report = verify_bundle(read_limited(told.bundle), genesis=told.genesis, origin=told.origin)
+        policy = read_limited(told.policy) if told.policy is not None else None
+        report = verify_bundle(read_limited(told.bundle), genesis=told.genesis, origin=told.origin, policy=policy)
     except OSError as error:
-        parser.error(f"cannot read the bundle: {error.strerror}")
+        parser.error(f"cannot read {error.filename}: {error.strerror}")
     sys.stdout.write(orjson.dumps(report.as_json()).decode() + "\n" if told.json else report.as_text())
     return EXIT_CODES[report.result]
 

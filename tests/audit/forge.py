@@ -157,7 +157,7 @@ def manifest(files: Files, unit: str, genesis: str, **changes: Any) -> bytes:
     return jcs(told)
 
 
-def entry(name: str, data: bytes, *, deflate: bool = True, **changes: Any) -> dict[str, Any]:
+def entry(name: str, data: bytes, *, deflate: bool = False, **changes: Any) -> dict[str, Any]:
     """Return an entry of a zip as our writer makes it; `changes` bend its fields."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     packed = packer.compress(data) + packer.flush()
@@ -204,7 +204,7 @@ def _central(made: dict[str, Any], offset: int) -> bytes:
     return head + sizes + made["name"] + made["extra"] + made["comment"]
 
 
-def bundle(files: Files, unit: str, genesis: str, *, deflate: bool = True, **changes: Any) -> bytes:
+def bundle(files: Files, unit: str, genesis: str, *, deflate: bool = False, **changes: Any) -> bytes:
     """Return the zip of these files with the manifest that belongs to them; `changes` bend the manifest."""
     told = manifest(files, unit, genesis, **changes)
     return zipped(entry(name, data, deflate=deflate) for name, data in sorted({**files, "manifest.json": told}.items()))

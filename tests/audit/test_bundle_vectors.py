@@ -11,28 +11,10 @@ from app.audit.verify import verify_bundle
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "bundle"
 
-# What this verifier does not do yet; an entry that it does fails here until it is taken out.
-PENDING_BOOKS = {"heads", "policies"}
-PENDING = {
-    "two keys in force, the new one signs", "the old key retired", "the old key signs after it was retired",
-    "the page that verifies is inside",
-}  # fmt: skip
-DONE = {"no witness is asked for"}
-
-
-def is_pending(book: str, name: str) -> bool:
-    return name in PENDING or (book in PENDING_BOOKS and name not in DONE)
-
 
 def cases() -> list[Any]:
     return [
-        pytest.param(
-            vector,
-            id=f"{path.stem}: {vector['name']}",
-            marks=[pytest.mark.xfail(reason="not verified yet", strict=True)]
-            if is_pending(path.stem, vector["name"])
-            else [],
-        )
+        pytest.param(vector, id=f"{path.stem}: {vector['name']}")
         for path in sorted(FOLDER.glob("*.json"))
         for vector in json.loads(path.read_text("utf-8"))
         if not vector["browser_only"]
@@ -44,7 +26,7 @@ def test_the_verifier_says_what_the_vector_says(vector: dict[str, Any]):
     pins, told = vector["pins"], {**vector, **vector.get("python", {})}
     report = verify_bundle(
         b64decode(vector["zip"]), genesis=pins.get("genesis"), origin=pins.get("origin"),
-        ledger_keys=pins.get("ledger_keys", ()),
+        ledger_keys=pins.get("ledger_keys", ()), policy=b64decode(pins["policy"]) if "policy" in pins else None,
     )  # fmt: skip
     assert (report.result, set(told["reasons"]) - {r.code for r in report.reasons}) == (told["result"], set()), (
         report.as_text()

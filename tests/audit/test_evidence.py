@@ -16,7 +16,7 @@ from tests.audit.journey import play, wander
 from tests.custody.town import Town
 
 AUDITOR = Viewer("auditor", s.BWS, None, frozenset({"auditor"}))
-QUIET = {"container_open", "not_latest", "not_revoked", "device_gaps", "refusal_not_rejudged"}
+QUIET = {"policy_not_pinned", "container_open", "not_latest", "not_revoked", "device_gaps", "refusal_not_rejudged"}
 
 
 @pytest.fixture

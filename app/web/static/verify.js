@@ -29,7 +29,7 @@
  */
 
 export const LIMITS = Object.freeze({
-  files: 10_000, bytes: 200 * 1024 * 1024, ratio: 20, manifest: 2 * 1024 * 1024, leaf: 65_535, payload: 16 * 1024,
+  files: 10_000, bytes: 200 * 1024 * 1024, manifest: 2 * 1024 * 1024, leaf: 65_535, payload: 16 * 1024,
   signatures: 16, depth: 16, note: 64 * 1024, noteSignatures: 100, pathHashes: 63, policy: 256 * 1024,
   policyLines: 64, units: 256, after: 32, private: 64 * 1024, reasons: 200,
 });
@@ -45,7 +45,7 @@ export const EVENT_TYPES = Object.freeze([
 ]);
 
 /** SHA-256 of every README.txt that this format ever had; a test compares the newest. */
-export const README_HASHES = Object.freeze(["j0fvr0vSqEhKJGRLZgcv-fw8OUGnrH54vTDKzZJxM9M"]);
+export const README_HASHES = Object.freeze(["pdI0-INllUh7XDptgAPXTzgl5ZMVDRvYTS0egnRyOaM"]);
 
 /** What is wrong, as a stable code and a sentence. */
 export class Refusal extends Error {
@@ -295,11 +295,11 @@ const NAME = new RegExp(
   "heads/(?<head>[0-9A-HJKMNP-TV-Z]{17})\\.json|stamps/(?<stamp>0|[1-9][0-9]{0,5})\\.tsr)$");
 
 /**
- * Unpack a zip whose every claim is bounded before it is believed. Apart from how an entry is deflated, only the
- * bytes that our own writer gives are taken: fixed times and attributes, no gaps, no comments, no extra fields.
- * @param {Uint8Array} data @returns {Promise<Map<string, Uint8Array>>}
+ * Read a zip whose every claim is bounded before it is believed. Only the bytes that our own writer gives are taken:
+ * nothing compressed, fixed times and attributes, no gaps, no comments, no extra fields.
+ * @param {Uint8Array} data @returns {Map<string, Uint8Array>}
  */
-export async function readZip(data) {
+export function readZip(data) {
   if (data.length > LIMITS.bytes) refuse("bundle_too_large", "The bundle has too many bytes.");
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const end = data.length - 22;
@@ -327,7 +327,6 @@ export async function readZip(data) {
   if (at !== end) broken();
   const total = entries.reduce((sum, entry) => sum + entry.size, 0);
   if (total > LIMITS.bytes) refuse("bundle_too_large", "The bundle unpacks to too many bytes.");
-  if (total > LIMITS.ratio * data.length) refuse("bundle_ratio", "The bundle unpacks to far more than it is.");
   if (new Set(entries.map((entry) => entry.name)).size !== count) refuse("bundle_names", "A file is named twice.");
   let next = 0;
   for (const entry of entries) {
@@ -335,9 +334,8 @@ export async function readZip(data) {
     if (![0, 0o100000].includes(entry.mode & 0o170000) || entry.flags & 1) {
       refuse("bundle_entry", "An entry is a link or encrypted.");
     }
-    if (entry.method !== 0 && entry.method !== 8) refuse("bundle_entry", "An entry is packed in an unknown way.");
-    if (entry.size > LIMITS.ratio * Math.max(entry.packed, 1)) {
-      refuse("bundle_ratio", "An entry unpacks to far more than it is.");
+    if (entry.method !== 0 || entry.size !== entry.packed) {
+      refuse("bundle_entry", "An entry is packed in a way that this format does not use.");
     }
     if (entry.local !== next || !headersAreOurs(view, data, entry)) broken();
     next += 30 + entry.name.length + entry.packed;
@@ -347,8 +345,7 @@ export async function readZip(data) {
   const files = new Map();
   for (const entry of entries) {
     const start = entry.local + 30 + entry.name.length;
-    const stored = data.subarray(start, start + entry.packed);
-    const content = entry.method === 0 ? stored : await inflate(stored, entry.size);
+    const content = data.subarray(start, start + entry.size);
     if (content.length !== entry.size) refuse("bundle_entry", "An entry is not as long as it says.");
     if (crc32(content) !== entry.crc) broken();
     files.set(entry.name, content);
@@ -365,31 +362,6 @@ function headersAreOurs(view, data, entry) {
     view.getUint32(at + 4) === 0x14031400 && entry.flags === 0 && view.getUint32(at + 12) === 0x00002100 &&
     view.getUint32(at + 34) === 0 && view.getUint32(at + 38) === 0x0000a481 &&
     sameBytes(data.subarray(at + 46, at + 46 + name.length), data.subarray(local + 30, local + 30 + name.length));
-}
-
-/** @param {Uint8Array} packed @param {number} size what it must give @returns {Promise<Uint8Array>} */
-async function inflate(packed, size) {
-  try {
-    const stream = new DecompressionStream("deflate-raw");
-    const writer = stream.writable.getWriter();
-    // What goes wrong while writing shows on reading as well.
-    Promise.all([writer.write(/** @type {BufferSource} */ (packed)), writer.close()]).catch(() => {});
-    const reader = stream.readable.getReader();
-    const content = new Uint8Array(size);
-    let at = 0;
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return content.subarray(0, at);
-      if (at + value.length > size) {
-        await reader.cancel();
-        return new Uint8Array(size + 1);
-      }
-      content.set(value, at);
-      at += value.length;
-    }
-  } catch {
-    return refuse("bundle_zip", "An entry of the zip cannot be unpacked.");
-  }
 }
 
 // -- the tree: RFC 9162 section 2.1 ----------------------------------------------------------------------------------
@@ -493,11 +465,6 @@ export async function missingFeatures() {
     if (!await verifyEd25519(await importEd25519(raw), new Uint8Array(), signature)) missing.push("Ed25519");
   } catch {
     missing.push("Ed25519");
-  }
-  try {
-    new DecompressionStream("deflate-raw");
-  } catch {
-    missing.push("DecompressionStream");
   }
   return missing;
 }
@@ -953,6 +920,7 @@ export class Report {
     this.witnesses = [];
     this.unit = this.ledger = this.root = this.genesis = /** @type {string | null} */ (null);
     this.size = this.latest = /** @type {number | null} */ (null);
+    this.absent = false;
     this.leaves = this.signatures = this.private = 0;
   }
 
@@ -1012,9 +980,9 @@ class Verification {
     for (const leaf of this.leaves) await this.signatures(leaf, founding);
     await this.checkpoint(note);
     const { focus, stays } = this.containers();
+    await this.heads(focus, stays);
     this.chains(focus, stays);
     this.tellStory(stays);
-    await this.heads(focus);
     await this.private();
     this.devices();
     this.trees(checkpoint);
@@ -1272,8 +1240,7 @@ class Verification {
   chains(focus, stays) {
     const { report, bundle } = this;
     for (const member of focus) {
-      const ends = stays.filter((stay) => stay.parent === member && focus.has(stay.child)).map((stay) => stay.until);
-      const until = member === bundle.told.unit ? Infinity : Math.max(...ends);
+      const until = this.untilOf(member, focus, stays);
       let [seq, head] = [0, ZERO_HASH];
       for (const leaf of this.leaves) {
         const link = leaf.links.find((one) => one.unit === member);
@@ -1283,7 +1250,7 @@ class Verification {
         }
         [seq, head] = [link.seq, leaf.hash];
       }
-      if (member === bundle.told.unit && seq === 0) {
+      if (member === bundle.told.unit && seq === 0 && !report.absent) {
         report.tell("fail", "chain_missing", "The bundle holds no event of the unit that it names.");
       }
       if (member !== bundle.told.unit && until === Infinity && !bundle.heads.has(member)) {
@@ -1326,13 +1293,25 @@ class Verification {
     }
   }
 
-  /** Check the proofs that an event is the latest one as of a commitment. @param {Set<string>} focus */
-  async heads(focus) {
+  /** The last leaf at which a member's chain must be whole: when what we ask about left it.
+   * @param {string} member @param {Set<string>} focus @param {any[]} stays */
+  untilOf(member, focus, stays) {
+    const ends = stays.filter((stay) => stay.parent === member && focus.has(stay.child)).map((stay) => stay.until);
+    return member === this.bundle.told.unit ? Infinity : Math.max(...ends);
+  }
+
+  /** Check the proofs that an event is the latest one as of a commitment. @param {Set<string>} focus @param {any[]} stays */
+  async heads(focus, stays) {
     const { report, bundle } = this;
     for (const [unit, data] of bundle.heads) {
       try {
-        const { seq, size } = await this.head(unit, data);
-        if (unit === bundle.told.unit) report.latest = size;
+        const isWhole = !focus.has(unit) || this.untilOf(unit, focus, stays) === Infinity;
+        const { seq, size, isAbsent } = await this.head(unit, data, isWhole);
+        if (unit === bundle.told.unit) [report.latest, report.absent] = [size, isAbsent];
+        if (isAbsent) {
+          report.tell("note", "absent", `No unit ${unit} is proven to exist in the first ${size} leaves.`);
+          continue;
+        }
         report.tell("note", "latest", `Event ${seq} of ${unit} is proven to be its latest in the first ${size} leaves.`);
         if (!focus.has(unit)) report.tell("note", "head_foreign", `${unit} is neither this unit nor a container of it.`);
       } catch (error) {
@@ -1342,32 +1321,36 @@ class Verification {
     }
   }
 
-  /** @param {string} unit @param {Uint8Array} data */
-  async head(unit, data) {
+  /** @param {string} unit @param {Uint8Array} data @param {boolean} isWhole the bundle must show all of it */
+  async head(unit, data, isWhole) {
     const wrong = (/** @type {string} */ why) => refuse("heads", why);
     const value = parseJson(data, LIMITS.leaf);
     const { commit, path, position, record } = value ?? {};
     const fits = hasExactly(value, "commit", "path", "position", "record") && isCount(commit, 0) && isCount(position, 0) &&
       Array.isArray(path) && path.length <= LIMITS.pathHashes && path.every(isHash) &&
-      hasExactly(record, "hash", "next", "seq", "unit") && isHash(record.hash) && isCount(record.seq, 1);
+      hasExactly(record, "hash", "next", "seq", "unit") && isHash(record.hash) && isCount(record.seq, 0) &&
+      [record.unit, record.next].every((name) => name === "" || isUnitId(name));
     if (!fits || !sameBytes(utf8(canonical(value)), data)) wrong("It has not the shape of one.");
-    if (record.unit !== unit || !isUnitId(unit)) wrong("It is about another unit.");
-    if (record.next !== "" && !(isUnitId(record.next) && record.next > unit)) wrong("It names no unit that comes next.");
+    const isAbsent = record.unit < unit && (record.next === "" || unit < record.next);
+    if (record.unit !== unit && !isAbsent) wrong("It is about another unit.");
+    if (record.next !== "" && !(record.next > unit)) wrong("It names no unit that comes next.");
     const leaf = this.leaves.find((one) => one.index === commit);
     if (!leaf?.proven || leaf.body.type !== "heads.commit" || leaf.verdict.result !== "accepted") {
       return wrong("The commitment that it names is not in the bundle, or not proven.");
     }
     const { size, root, n } = leaf.body.details;
     if (!isCount(size, 0) || !isCount(n, 0) || !isHash(root) || size > commit) wrong("The commitment is none.");
-    const bytes = concat(utf8(unit), Uint8Array.of(0), u64(record.seq), decodeB64url(record.hash, HASH_BYTES), utf8(record.next));
+    const bytes = concat(utf8(record.unit), Uint8Array.of(0), u64(record.seq), decodeB64url(record.hash, HASH_BYTES), utf8(record.next));
     const hashes = path.map((/** @type {string} */ hash) => decodeB64url(hash, HASH_BYTES));
     await verifyInclusion(BigInt(position), BigInt(n) + 1n, await leafHash(bytes), hashes, decodeB64url(root, HASH_BYTES));
     const before = this.leaves.filter((one) => one.index < size && one.links.some((link) => link.unit === unit)).at(-1);
     const seq = before?.links.find((link) => link.unit === unit)?.seq;
+    if (isAbsent) return before ? wrong("The unit stands in the bundle.") : { seq: 0, size, isAbsent };
+    if (before && !isWhole && Number(seq) < record.seq) return { seq: record.seq, size, isAbsent };
     if (!before || before.hash !== record.hash || seq !== record.seq) {
       wrong("The latest event that it proves is not the latest one in the bundle.");
     }
-    return { seq, size };
+    return { seq, size, isAbsent };
   }
 
   // -- private contents, devices, what is not proven -----------------------------------------------------------------------
