@@ -23,6 +23,7 @@ from app.custody.state import Meta
 from app.custody.view import View
 from app.db import Database
 from app.errors import MissingError
+from app.exchange.witness_clock import trust_of
 from app.ledger.append import read_head
 from app.web import api
 from app.web.metrics import Metrics
@@ -83,7 +84,9 @@ def open_services(settings: Settings, clock: Clock, metrics: Metrics) -> Service
         meta = _checked(meta, keys, settings)
         prover = Prover(db, view.ledger_id, view.origin)
         link = WriterLink(settings, view, metrics.group)
-        return Services(settings, clock, db, keys, view, prover, link, metrics, bool(meta.demo), meta.genesis)
+        return Services(
+            settings, clock, db, keys, view, prover, link, metrics, bool(meta.demo), meta.genesis, trust_of(settings)
+        )
     except BaseException:
         db.close()
         raise
@@ -119,7 +122,9 @@ def check(settings: Settings) -> None:
     """
     services = open_services(settings, SystemClock(), Metrics())
     try:
-        resolve_name(WORKER)(settings, services.clock, services.db)
+        worker = resolve_name(WORKER)(settings, services.clock, services.db)
+        if worker.witnesses is not None:
+            worker.witnesses.stop()
     finally:
         services.db.close()
 
@@ -130,6 +135,7 @@ def _checked(meta: Meta | None, keys: ServerKeys, settings: Settings) -> Meta:
         raise MissingError("The ledger has no genesis; `custody init` makes one.", code="no_ledger")
     if meta.origin != keys.ledger.name or meta.service_kid != keys.service.kid:
         raise RuntimeError("The server keys in that folder belong to another ledger.")
+    keys.signing(meta.ledger_keys)
     if meta.demo and settings.production:
         raise RuntimeError("A demo ledger does not run in production.")
     return meta

@@ -27,6 +27,9 @@ from app.errors import MissingError
 from app.keys.grants import Viewer
 from app.ledger._tables import CHECKPOINT, LEAF
 from app.ledger.append import Reader
+from app.ledger.proof import TlogProof
+from app.ledger.tree import inclusion_path
+from app.ledger.witnessed import cosigned_note, first_witnessed_from
 from app.units._tables import UNIT
 
 MAX_EVENTS = 200
@@ -245,6 +248,25 @@ def one_event(
         raise MissingError("There is no such event.", event=named[:64])
     event = told(row)
     answer: Answer = dict(_with_units(session, scope, [event])[0])  # type: ignore[arg-type]
-    answer["receipt"] = receipt_of(session, reader, origin, event.ref).as_json()
+    answer["receipt"] = receipt_of(session, reader, origin, event.ref, witnessed=True).as_json()
     answer["jws"] = event.record["event"] if viewer.all_agencies else None
     return answer
+
+
+def event_proof(session: ReadSession, ledger_id: int, viewer: Viewer, named: str, *, reader: Reader) -> bytes:
+    """Return the `.tlog-proof` of one event: under the first checkpoint that met the trust policy, else the first.
+
+    Raises:
+        MissingError: There is no such event for this viewer.
+    """
+    scope = Scope.of(session, ledger_id, viewer)
+    column = EVENT.c.hash if len(named) == HASH_LENGTH else EVENT.c.event_id
+    query = select(EVENT.c.leaf_index).where(EVENT.c.ledger_id == ledger_id, column == named, scope.event_in())
+    index = session.execute(query.order_by(EVENT.c.leaf_index).limit(1)).scalar()
+    size = first_witnessed_from(session, ledger_id, int(index) + 1) if index is not None else None
+    found = (size, b"") if size is not None else reader.checkpoint_from(session, int(index or 0) + 1)
+    if index is None or found is None:
+        raise MissingError("There is no such event.", event=named[:64])
+    note = cosigned_note(session, ledger_id, found[0])
+    path = inclusion_path(int(index), found[0], reader.nodes(session).node)
+    return TlogProof(int(index), tuple(path), note).to_bytes()

@@ -78,6 +78,9 @@ def commit_heads(recorder: Recorder, now_ms: int, *, max_leaves: int = MAX_LEAVE
         session, size = writing.session, writing.head.size
         last = newest(session, ledger_id) or Commitment(-1, 0, -1, EMPTY_ROOT)
         end = min(size, last.size + max_leaves)
+        meta = writing.walk.facts.meta
+        if meta is None or meta.closed_index is not None:
+            return None
         if end <= last.size or (size == last.leaf_index + 1 and last.size == last.leaf_index):
             return None  # nothing but the last commitment itself has come since
         done = amend(StoredHeads(session, ledger_id), last.n, _latest(recorder, session, last.size, end))

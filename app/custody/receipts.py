@@ -1,8 +1,9 @@
 """What a phone gets back: where its event stands, with which verdict, and the proof (pure).
 
 States (design section 7): `accepted` is durable and not yet provable, `included` carries index, proof and
-signed checkpoint. The same event sent again gets the same receipt, byte for byte: the proof is always under
-the first checkpoint that contains the leaf, and Ed25519 signatures are deterministic.
+signed checkpoint, `witnessed` a checkpoint that witnesses have cosigned as the trust policy asks. The same event sent
+again gets the same receipt, byte for byte: its proof is always under the first checkpoint that contains the leaf, and
+Ed25519 signatures are deterministic. Whoever asks for the event later is told when it is witnessed.
 """
 
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ class Receipt:
     tree_size: int | None = None
     proof: tuple[str, ...] = ()
     replayed: bool = False
+    witnessed: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel between the processes of this service as plain values."""
@@ -86,14 +88,19 @@ class Receipt:
             replayed=True,
         )
 
-    def proven(self, paths: Paths, note: bytes) -> "Receipt":
+    def proven(self, paths: Paths, note: bytes, *, witnessed: bool = False) -> "Receipt":
         """Add the inclusion proof under the signed checkpoint of a tree that holds the leaf."""
-        return evolve(self, tree_size=paths.size, proof=paths.path(self.index), checkpoint=note.decode("utf-8"))
+        checkpoint = note.decode("utf-8")
+        return evolve(
+            self, tree_size=paths.size, proof=paths.path(self.index), checkpoint=checkpoint, witnessed=witnessed
+        )
 
     @property
     def state(self) -> str:
-        """`included` with a proof, `accepted` without."""
-        return "included" if self.checkpoint is not None else "accepted"
+        """`accepted` without a proof, `included` with one, `witnessed` when its checkpoint meets the trust policy."""
+        if self.checkpoint is None:
+            return "accepted"
+        return "witnessed" if self.witnessed else "included"
 
     def as_json(self) -> dict[str, JsonValue]:
         """Return the receipt as members of an answer."""

@@ -45,6 +45,7 @@ from app.keys.state import Key
 from app.ledger.append import Appended, Head, Reader, append, read_head
 from app.ledger.highwater import HighWater
 from app.ledger.paths import Paths
+from app.ledger.witnessed import cosigned_note, first_witnessed_from
 from app.units import records as unit_records
 from app.units.documents import Plan, Policy
 
@@ -94,6 +95,10 @@ class Recorder:
     def published(self) -> tuple[int, bytes]:
         """Size and note of the newest checkpoint that may be shown."""
         return self.view.published
+
+    def head(self, session: Session) -> Head:
+        """Return the ledger's head as a session sees it."""
+        return read_head(session, self.name)
 
     def _refuse_rollback(self, session: Session, head: Head) -> None:
         mark = self._high_water.size
@@ -341,12 +346,24 @@ class Recorder:
             return receipt_of(session, self.reader, self.origin, ref)
 
 
-def receipt_of(session: Session, reader: Reader, origin: str, ref: EventRef) -> Receipt:
-    """Rebuild the receipt of a recorded event under the first checkpoint that contains it."""
+def receipt_of(session: Session, reader: Reader, origin: str, ref: EventRef, *, witnessed: bool = False) -> Receipt:
+    """Rebuild the receipt of a recorded event under the first checkpoint that contains it.
+
+    Args:
+        session: Reading.
+        reader: The ledger's.
+        origin: Its origin.
+        ref: The event.
+        witnessed: Prefer the first checkpoint that met the trust policy, with its cosignatures.
+    """
     fresh = next(iter(_store.refs(session, reader.ledger_id, "hash", [ref.hash])), ref)
     rows = reader.leaves(session, fresh.leaf_index, fresh.leaf_index + 1)
     problem = _store.problem_of(session, reader.ledger_id, fresh.hash)
     receipt = Receipt.of_record(origin, fresh, b64url_encode(rows[0][2]), links_of(rows[0][1]), problem)
+    size = first_witnessed_from(session, reader.ledger_id, fresh.leaf_index + 1) if witnessed else None
+    if size is not None:
+        note = cosigned_note(session, reader.ledger_id, size)
+        return receipt.proven(Paths(size, reader.nodes(session).node), note, witnessed=True)
     checkpoint = reader.checkpoint_from(session, fresh.leaf_index + 1)
     if checkpoint is None:
         return receipt

@@ -70,7 +70,11 @@ class WitnessClock:
         Raises:
             TamperError: It is an old copy, or another history.
         """
-        unheard = self.witnessing.refuse_rollback(self._keys())
+        try:
+            unheard = self.witnessing.refuse_rollback(self._keys())
+        except BaseException:
+            self.witnessing.close()
+            raise
         if unheard:
             log.warning("witnesses_unheard", witnesses=unheard)
 

@@ -7,6 +7,7 @@ these rows is verified by whoever uses it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from app.db import Session, WriteSession
 from app.errors import MissingError, UnprovenError
@@ -92,6 +93,20 @@ def first_witnessed_from(session: Session, ledger_id: int, size: int) -> int | N
 def progress(session: Session, ledger_id: int) -> dict[str, Progress]:
     """Return how far each witness key has come, by `key_text`."""
     return {key: Progress(key, size, at_s) for key, size, at_s in _store.newest_by_key(session, ledger_id)}
+
+
+def standing(session: Session, ledger_id: int, policy: TrustPolicy | None) -> dict[str, Any]:
+    """Return how far the witnesses of a policy have come, JSON-ready: the newest size that met it, and each one's."""
+    found = newest_witnessed(session, ledger_id)
+    known = progress(session, ledger_id)
+    told = []
+    for witness in policy.witnesses if policy is not None else ():
+        seen = known.get(key_text(witness.key))
+        told.append({
+            "name": witness.name, "key": key_text(witness.key), "size": seen.size if seen else None,
+            "cosigned_at": seen.at_s if seen else None,
+        })  # fmt: skip
+    return {"witnessed_size": found[0] if found else None, "witnesses": told}
 
 
 def _signed(session: Session, ledger_id: int, size: int) -> Note:

@@ -12,16 +12,20 @@ ask for the partial tile, then for the full one, and take any other status for a
 import gzip
 from dataclasses import dataclass
 
+from anyio import to_thread
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.custody.lookup import meta_of
 from app.errors import MissingError
+from app.exchange.witnessing import push
+from app.ledger.append import read_head
 from app.ledger.tiles import TILE_WIDTH, BundleCoordinate, TileCoordinate, bundle_entry, parse_path, prefix, tile_width
-from app.web.answers import Json
+from app.ledger.witnessed import cosigned_note, newest_witnessed, standing
+from app.web.answers import Json, read_body
 from app.web.auth import allow, public
-from app.web.declare import Says, declare, ref
+from app.web.declare import Says, Takes, declare, ref
 from app.web.encoding import takes_gzip
 from app.web.publication import UntilPublished
 from app.web.services import Services, services_of
@@ -30,6 +34,7 @@ router = APIRouter()
 FOR_EVER = "max-age=604800, immutable"
 """Tiles never change; a week is what tile servers of others say, and what a mistake of ours would last."""
 GZIP_LEVEL = 6
+NOTE = "text/plain; charset=utf-8"
 _BYTES = {"type": "string", "format": "binary"}
 _OPEN = public("Whoever wants to may watch this ledger grow.")
 
@@ -50,10 +55,14 @@ def read_ledger(request: Request) -> Response:
     services = services_of(request)
     with services.db.read() as session:
         meta = meta_of(session, services.ledger_id)
+        head = read_head(session, services.view.name)
+        witnesses = standing(session, services.ledger_id, services.trust)
     size = services.view.published[0]
+    keys = list(meta.ledger_keys) if meta else []
     return Json({
         "origin": services.origin, "name": services.view.name, "demo": services.demo, "genesis": services.genesis,
-        "ledger_key": services.keys.ledger.verifier().to_text(), "size": size,
+        "ledger_key": keys[0] if keys else services.keys.ledger.verifier().to_text(), "ledger_keys": keys, "size": size,
+        "frozen": head.frozen, **witnesses,
         "policy": meta.policy if meta else None, "plans": dict(meta.plans) if meta else {},
         "closed": meta is not None and meta.closed_index is not None,
         "checkpoint_url": f"/ledger/{services.view.name}/checkpoint",
@@ -64,16 +73,88 @@ def read_ledger(request: Request) -> Response:
     "/ledger/{name}/checkpoint",
     **declare(
         _OPEN,
-        {200: Says("The newest signed checkpoint.", {"type": "string"}, "text/plain")},
+        {
+            200: Says(
+                "The newest signed checkpoint, with the cosignatures it has so far.", {"type": "string"}, "text/plain"
+            )
+        },
         problems=(404,),
         tag="ledger",
     ),
 )
-async def checkpoint(request: Request, name: str) -> Response:
-    """Return the newest checkpoint that was shown: committed, and noted outside the database."""
+def checkpoint(request: Request, name: str) -> Response:
+    """Return the newest checkpoint that was shown, committed and noted outside the database, with its cosignatures."""
     services = _of(request, name)
-    headers = {"Cache-Control": "no-cache"}
-    return Response(services.view.published[1], 200, headers, media_type="text/plain; charset=utf-8")
+    size, note = services.view.published
+    if services.trust is not None and size:
+        with services.db.read() as session:
+            note = cosigned_note(session, services.ledger_id, size)
+    return Response(note, 200, {"Cache-Control": "no-cache"}, media_type=NOTE)
+
+
+@router.get(
+    "/ledger/{name}/checkpoint.witnessed",
+    **declare(
+        _OPEN,
+        {
+            200: Says(
+                "The newest checkpoint that the policy's witnesses have cosigned.", {"type": "string"}, "text/plain"
+            )
+        },
+        problems=(404,),
+        tag="ledger",
+    ),
+)
+def checkpoint_witnessed(request: Request, name: str) -> Response:
+    """Return the newest checkpoint that meets the trust policy, with its cosignatures."""
+    services = _of(request, name)
+    with services.db.read() as session:
+        found = newest_witnessed(session, services.ledger_id)
+        if found is None:
+            raise MissingError("No checkpoint of this ledger has met its policy of witnesses yet.")
+        note = cosigned_note(session, services.ledger_id, found[0])
+    return Response(note, 200, {"Cache-Control": "no-cache"}, media_type=NOTE)
+
+
+@router.get(
+    "/ledger/{name}/policy",
+    **declare(
+        _OPEN,
+        {
+            200: Says(
+                "The trust policy that this ledger recommends, c2sp.org/tlog-policy.", {"type": "string"}, "text/plain"
+            )
+        },
+        problems=(404,),
+        tag="ledger",
+    ),
+)
+def trust_policy(request: Request, name: str) -> Response:
+    """Return the policy of witnesses; whoever verifies compares it with one from a source that he trusts."""
+    services = _of(request, name)
+    if services.trust is None:
+        raise MissingError("This ledger has no witnesses.")
+    return Response(services.trust.source, 200, {"Cache-Control": "no-cache"}, media_type=NOTE)
+
+
+@router.post(
+    "/ledger/{name}/cosignatures",
+    **declare(
+        public("A cosignature proves itself: only those by witnesses of the policy are kept."),
+        {204: Says("Kept.")},
+        problems=(401, 404),
+        takes=Takes({"type": "string"}, "text/plain"),
+        tag="ledger",
+    ),
+)
+async def cosignatures(request: Request, name: str) -> Response:
+    """Take the cosignatures of a witness that nobody can reach: a checkpoint's text with its signature lines."""
+    services = _of(request, name)
+    body = await read_body(request, "text/plain")
+    if services.trust is None:
+        raise MissingError("This ledger has no witnesses.")
+    await to_thread.run_sync(push, services.db, services.ledger_id, services.trust, body, services.now_ms())
+    return Response(b"", 204)
 
 
 @router.get(

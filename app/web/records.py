@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.audit.discrepancies import list_discrepancies
-from app.audit.events import list_events, one_event
+from app.audit.events import event_proof, list_events, one_event
 from app.audit.handovers import list_handovers
 from app.audit.reconcile import figure_events, reconcile
 from app.ids import parse_unit_id
@@ -70,6 +70,26 @@ def get_event(request: Request, event: str) -> Response:
             origin=services.origin,
         )  # fmt: skip
     return Json(told)
+
+
+@router.get(
+    "/v1/events/{event}/proof",
+    **declare(
+        _ANYBODY,
+        {200: Says("A c2sp.org/tlog-proof that verifies offline.", {"type": "string"}, "text/plain")},
+        problems=(404,),
+        tag="events",
+    ),
+)
+def get_event_proof(request: Request, event: str) -> Response:
+    """Return the proof file of one event, under a checkpoint that met the trust policy where there is one."""
+    services = services_of(request)
+    with services.db.read() as session:
+        data = event_proof(
+            session, services.ledger_id, viewer_of(request), event, reader=services.view.reader
+        )  # fmt: skip
+    headers = {"Content-Disposition": 'attachment; filename="event.tlog-proof"', "Cache-Control": "no-store"}
+    return Response(data, 200, headers, media_type="text/plain; charset=utf-8")
 
 
 @router.get(

@@ -66,7 +66,7 @@ SCHEMAS: dict[str, Schema] = {
     },
     "Receipt": _object(
         "state ledger event event_id index leaf_hash result code received_at links",
-        state={"enum": ["accepted", "included"]}, ledger=_TEXT, event=_HASH, event_id=_TEXT, index=_NUMBER,
+        state={"enum": ["accepted", "included", "witnessed"]}, ledger=_TEXT, event=_HASH, event_id=_TEXT, index=_NUMBER,
         leaf_hash=_HASH, result={"enum": ["accepted", "refused", "pending", "held"]}, code=_TEXT, received_at=_TIME,
         links=_list(_object("unit seq prev", unit=_TEXT, seq=_NUMBER, prev=_HASH)), detail=_TEXT,
         facts={"type": "object"}, outcome=_TEXT, outcome_index=_NUMBER, proof=_PROOF, admission=_TEXT,
@@ -90,7 +90,10 @@ SCHEMAS: dict[str, Schema] = {
     "KeyPage": _page_of(_object("kid jwk kind officer agency")),
     "OfficerPage": _page_of(_object("officer agency name keys")),
     "AgencyList": _page_of(_object("agency name kind")),
-    "Ledger": _object("origin name demo genesis ledger_key size", size=_NUMBER, demo={"type": "boolean"}),
+    "Ledger": _object(
+        "origin name demo genesis ledger_key ledger_keys size witnesses", size=_NUMBER, demo={"type": "boolean"},
+        ledger_keys=_list(_TEXT), witnesses=_list(_object("name key size cosigned_at")),
+    ),
     "Health": _object("status", status=_TEXT, failing=_list(_TEXT)),
     "Token": _object(
         "access_token token_type expires_in scope", access_token=_TEXT, token_type={"const": "Bearer"},

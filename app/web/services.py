@@ -20,6 +20,7 @@ from app.custody.view import View
 from app.db import Database, Session
 from app.errors import BusyError, RefusedError, UnprovenError
 from app.keys.tokens import cursor_key
+from app.ledger.policy import TrustPolicy
 from app.units import records as unit_records
 from app.units.documents import Plan, Policy
 from app.web.metrics import Metrics
@@ -41,6 +42,8 @@ class Services:
     metrics: Metrics
     demo: bool
     genesis: str
+    trust: TrustPolicy | None = None
+    """Whose cosignatures count for this ledger, when it has witnesses."""
     provers: CapacityLimiter = field(init=False)
     """Batches that are proven at a time; more threads only take turns with each other."""
     paging_key: bytes = field(init=False, repr=False)

@@ -6,10 +6,12 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.audit.evidence import build_evidence
+from app.audit.evidence import build_absence, build_evidence
 from app.audit.history import unit_history
 from app.audit.scope import Scope
 from app.audit.units import look_up, unit_state
+from app.errors import ForbiddenError
+from app.ids import parse_unit_id
 from app.labels.formats import A4_3X8_70X37
 from app.labels.payload import LabelText
 from app.labels.picture import png, svg
@@ -87,8 +89,30 @@ def get_evidence(request: Request, unit: str) -> Response:
     services = services_of(request)
     with services.db.read() as session:
         named = look_up(session, Scope.of(session, services.ledger_id, viewer_of(request)), unit).unit.unit
-        data = build_evidence(session, services.ledger_id, viewer_of(request), unit)
+        policy = services.trust.source if services.trust is not None else None
+        data = build_evidence(session, services.ledger_id, viewer_of(request), unit, policy=policy)
     headers = {"Content-Disposition": f'attachment; filename="evidence-{named}.zip"', "Cache-Control": "no-store"}
+    return Response(data, 200, headers, media_type="application/zip")
+
+
+@router.get(
+    "/v1/units/{unit}/absence",
+    **declare(
+        allow("auditor", "administrator"),
+        {200: Says("A bundle that verifies offline.", {"type": "string", "format": "binary"}, "application/zip")},
+        problems=(*_NOT_THERE, 409),
+        tag="units",
+    ),
+)
+def get_absence(request: Request, unit: str) -> Response:
+    """Prove that no unit of an id exists, as of the newest commitment; for auditors of the whole ledger."""
+    services, named = services_of(request), parse_unit_id(unit)
+    if not viewer_of(request).all_agencies or viewer_of(request).place is not None:
+        raise ForbiddenError("Only who may see every unit may ask that there is none.")
+    policy = services.trust.source if services.trust is not None else None
+    with services.db.read() as session:
+        data = build_absence(session, services.ledger_id, named, policy=policy)
+    headers = {"Content-Disposition": f'attachment; filename="absence-{named}.zip"', "Cache-Control": "no-store"}
     return Response(data, 200, headers, media_type="application/zip")
 
 

@@ -2,7 +2,7 @@
 
     GET  <url>/checkpoint       the newest signed checkpoint
     GET  <url>/tile/…           the hash tiles that the proof from our size to that one needs
-    POST <url>/cosignatures     our cosignature lines, text/plain
+    POST <url>/cosignatures     the checkpoint's text with our cosignature lines under it, text/plain
 
 The proof is built here from the tiles and goes through the same door as everybody's (`Witness.add_checkpoint`): what
 builds a proof is never what judges it, and a fork that shows in the tiles is kept as evidence there.
@@ -19,7 +19,7 @@ from app.clock import Clock, SystemClock
 from app.errors import BusyError, MalformedError, MissingError, RefusedError, ServiceError, TamperError
 from app.ledger.checkpoint import Checkpoint
 from app.ledger.note import MAX_NOTE_BYTES, Note, NoteSignature
-from app.ledger.submission import Submission, write_answer
+from app.ledger.submission import Submission
 from app.ledger.tiles import TILE_WIDTH, TileCoordinate, TileNodes, tile_width
 from app.ledger.tree import HASH_BYTES, consistency_path
 from app.witness.cosign import Witness
@@ -78,7 +78,7 @@ class Puller:
             if idle and not anew and self._clock.now_ms() // 1000 < cosigned_at + FRESH_SECONDS:
                 return Pulled(origin, "unchanged", size, "The cosignature is fresh.")
             lines = self._cosign(url, note, told, held)
-            self._deliver(f"{url}/cosignatures", lines)
+            self._deliver(f"{url}/cosignatures", Note(note.text, lines))
         except ServiceError as error:
             return Pulled(origin, error.code, size, error.detail)
         except httpx.HTTPError as error:
@@ -108,8 +108,8 @@ class Puller:
             proof = consistency_path(held.size, told.size, nodes.node)
         return self._witness.add_checkpoint(Submission(held.size, tuple(proof), note.to_bytes()).to_bytes())
 
-    def _deliver(self, url: str, lines: tuple[NoteSignature, ...]) -> None:
-        body = write_answer(lines)
+    def _deliver(self, url: str, cosigned: Note) -> None:
+        body = cosigned.to_bytes()
         with self._client.stream("POST", url, content=body, headers={"Content-Type": "text/plain"}) as answer:
             if answer.is_success:
                 return

@@ -46,7 +46,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(house: House, url: str, program: str = "app.cli") -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def running(
+    house: House, url: str, program: str = "app.cli", **settings: str
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Run the service over a house's files and give its process and port, once it is ready."""
     port = free_port()
     env = {
@@ -56,6 +58,7 @@ def running(house: House, url: str, program: str = "app.cli") -> Iterator[tuple[
         "CUSTODY_LOG_LEVEL": "ERROR",
         "CUSTODY_WRITER": "process" if program == "app.cli" else "thread",
         "PYTHONPATH": str(ROOT),
+        **{f"CUSTODY_{name.upper()}": value for name, value in settings.items()},
     }
     command = [sys.executable, "-m", program, "serve", "--port", str(port)]
     process = subprocess.Popen(
