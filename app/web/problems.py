@@ -232,7 +232,6 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "entry_bundle": (400, "Not an entry bundle"),
     "file_differs": (500, "Internal error"),
     "fork": (500, "Internal error"),
-    "rollback": (500, "Internal error"),
     "genesis_mismatch": (401, "Ledger with another genesis"),
     "genesis_missing": (401, "Bundle without genesis"),
     "heads": (401, "Latest event not proven"),

@@ -20,10 +20,7 @@ from tests.browser import running_chromium
 from tests.web.jsmodule import module_page
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "bundle" / "whole.json").read_text("utf-8"))
-PLAIN, PACKED = (
-    next(v for v in VECTORS if v["name"] == name)
-    for name in ("nothing compressed", "a lot with an opened private content")
-)
+PLAIN = next(v for v in VECTORS if v["name"] == "a lot with an opened private content")
 GENESIS = PLAIN["pins"]["genesis"]
 
 pytestmark = pytest.mark.slow

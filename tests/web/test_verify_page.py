@@ -169,7 +169,7 @@ def test_it_works_without_a_mouse(browser: Browser, address: str):
         page.fill("#genesis", GENESIS)
         page.focus("#bundle")
         with page.expect_file_chooser() as chosen:
-            page.keyboard.press("Enter")
+            page.keyboard.press("Space")
         chosen.value.set_files({"name": "bukti.zip", "mimeType": "application/zip", "buffer": ZIP})
         assert verdict(page) == "PASS"
         assert page.evaluate("() => document.activeElement.id") == "report"

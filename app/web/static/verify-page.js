@@ -47,6 +47,7 @@ const MEANINGS = {
   checkpoint_origin: "Checkpoint ini milik buku besar lain.",
   commitment: "Isi pribadi tidak cocok dengan komitmennya.",
   consistency_proof: "Dua pohon buku besar tidak bersambung.",
+  absent: "Terbukti bahwa tidak ada barang dengan nomor ini sampai ukuran buku besar itu.",
   container_open: "Wadah ditunjukkan sampai peristiwa ini; yang kemudian mungkin tidak disertakan.",
   cosignature_unchecked: "Tanda tangan saksi ML-DSA-44 tidak dapat diperiksa peramban dan tidak dihitung.",
   decimal: "Ada angka yang tidak ditulis dalam satu-satunya ejaan yang sah.",

@@ -1466,7 +1466,7 @@ let missing = null;
  * @returns {Promise<Report>}
  */
 export async function verifyBundle(data, pins = {}, onProgress = () => {}) {
-  return guarded((report) => readZip(new Uint8Array(data)).then((files) => verifyInto(report, files, pins, onProgress)));
+  return guarded(async (report) => verifyInto(report, readZip(new Uint8Array(data)), pins, onProgress));
 }
 
 /** The same for files that were unpacked already. @param {Map<string, Uint8Array>} files @param {Pins} [pins] */
