@@ -25,6 +25,7 @@ from app.custody.state import (
 )  # fmt: skip
 from app.custody.statetable import next_state
 from app.keys.state import Key
+from app.quick import quick
 from app.units.documents import Item, Plan, Policy, SideRule
 from app.units.state import Label, Seal, Unit
 
@@ -53,6 +54,7 @@ class WaitForEvent(Exception):  # noqa: N818 - not an error: a verdict
         self.due_ms = due_ms
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Context:
     """What surrounds an event when it is judged.
@@ -111,8 +113,9 @@ class Case:
 
     def get(self, kind: type, key: str) -> Any:
         """Return a record as this case sees it, or None."""
-        changed = self._changes.get((kind, key))
-        return changed if changed is not None else self._facts.get(kind, key)
+        if self._changes and (changed := self._changes.get((kind, key))) is not None:
+            return changed
+        return self._facts.get(kind, key)
 
     @property
     def meta(self) -> Meta:
