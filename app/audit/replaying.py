@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 from app.audit.heads import HeadsWatch
 from app.audit.leaf import Recorded, read_leaf
-from app.canon import b64url_decode, b64url_encode
+from app.canon import JsonValue, b64url_decode, b64url_encode
+from app.custody.chain import Leaf, Link, build_leaf
 from app.custody.details import LabelsIssue, LedgerGenesis, PlanPublish, PolicyPublish
-from app.custody.events import Event
+from app.custody.events import Event, parse_event
 from app.custody.newkeys import genesis_keys, introduced
 from app.custody.rules.case import RULES_VERSION
 from app.custody.state import EventRef, Facts
@@ -23,6 +24,7 @@ from app.errors import MissingError, ServiceError, TamperError, UnprovenError
 from app.keys.state import Key
 from app.keys.verify import PublicKey, prove
 from app.ledger.tree import HASH_BYTES, node_hash, range_root
+from app.quick import quick
 from app.units.documents import Plan, Policy, document_hash, parse_document
 from app.units.state import Unit
 
@@ -33,7 +35,7 @@ OnUnproven = Callable[[Recorded, UnprovenError], None]
 
 NOT_THERE_YET = frozenset({"document_missing", "ids_missing"})
 """Refusals for a document that was not stored when the event came; that it came later changes nothing."""
-_KEEP_BODIES = frozenset({"custody.release", "decision"})
+_RELEASE, _DECISION = "custody.release", "decision"
 
 
 class GrownTree:
@@ -74,6 +76,7 @@ class _AbsentDocument(Exception):  # noqa: N818 - a signal through the rules, wh
     """A document that must be here is not; the argument is its hash."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """One leaf beside what the rules make of its event now; `differences` names what is not the same."""
@@ -102,6 +105,7 @@ class Replayer:
             on_unproven: Told of a signature that does not verify, instead of an error.
         """
         self.facts = Facts(complete=True)
+        self._dirty = list(self.facts.dirty.values())
         self.tree = GrownTree()
         self.received: array[int] = array("q")
         self.heads = HeadsWatch()
@@ -114,7 +118,9 @@ class Replayer:
         self._parsed: dict[str, Policy | Plan | None] = {}
         self._roots: dict[int, str] = {}
         self._keys: dict[str, PublicKey] = {}
-        self._walk = Walk(self.facts, 0, self._seen, self._document)
+        self._taken: Recorded | None = None
+        self._releases: dict[str, bytes] = {}
+        self._walk = Walk(self.facts, 0, self._seen, self._document, self._rebuild)
 
     @property
     def size(self) -> int:
@@ -179,7 +185,10 @@ class Replayer:
 
     def _missing_verdict(self, event: Event) -> tuple[str, ...]:
         """Say when an outcome that was due is not the next leaf, as intake always makes it."""
-        due, ready = self.overdue_verdicts(), self._walk.ready
+        ready = self._walk.ready
+        if not ready:
+            return ()
+        due = self.overdue_verdicts()
         told = event.details.event if event.type.name == "verdict" else None
         ready[:] = [target for target in due if target != told]
         if due and told != due[0]:
@@ -187,8 +196,8 @@ class Replayer:
         return ()
 
     def _judge(self, recorded: Recorded) -> Step:
-        event = recorded.event
-        target = self._walk.bodies.get(event.details.event) if event.type.name == "verdict" else None
+        event, self._taken = recorded.event, recorded
+        target = self._target(event.details.event) if event.type.name == "verdict" else None
         code = event.details.code if event.type.name == "verdict" else recorded.verdict.code
         told = event.details.result if event.type.name == "verdict" else recorded.verdict.result
         self._hide_documents = code in NOT_THERE_YET
@@ -213,6 +222,30 @@ class Replayer:
         finally:
             self.facts.documents.clear()
             self._hide_documents = False
+            if target is not None and target.hash in self._releases:
+                self._walk.bodies.pop(target.hash, None)
+
+    def _target(self, told: str) -> Event | None:
+        """Return the event that a verdict speaks of, if it may; a release lies there only for the while."""
+        payload = self._releases.get(told)
+        if payload is not None:
+            self._walk.bodies[told] = parse_event(payload)
+        return self._walk.bodies.get(told)
+
+    def _rebuild(
+        self, index: int, jws: JsonValue, verdict: dict[str, JsonValue], links: tuple[Link, ...], received_ms: int
+    ) -> Leaf:
+        """Build the leaf anew, as `build_leaf`; where all its parts are those of the leaf as it stands, that is it.
+
+        A leaf that `read_leaf` let pass is the canonical form of exactly these parts, which have one each. So equal
+        parts have equal bytes, and writing and hashing them again could only repeat what is known.
+        """
+        told = self._taken
+        if told is not None and jws is told.value and links == told.links and received_ms == told.received_ms:
+            said = told.verdict
+            if verdict == {"result": said.result, "code": said.code, "rules": said.rules, "policy": said.policy}:
+                return Leaf(index, told.data, told.hash, links)
+        return build_leaf(index, jws, verdict, links, received_ms)
 
     def _lay_out_ids(self, content_hash: str, *, accepted: bool) -> None:
         """Lay a list of ids before the rules; one that was refused for another reason may never have come."""
@@ -230,10 +263,19 @@ class Replayer:
         meta = self.facts.meta
         if meta is not None and (not self._key_changes or self._key_changes[-1][1] != meta.ledger_keys):
             self._key_changes.append((recorded.index, meta.ledger_keys))
-        if step.judgement.result not in {"pending", "held"} and recorded.event.type.name not in _KEEP_BODIES:
-            del self._walk.bodies[recorded.event.hash]
-        for changed in self.facts.dirty.values():
-            changed.clear()
+        self._forget(recorded, step)
+        for changed in self._dirty:
+            if changed:
+                changed.clear()
+
+    def _forget(self, recorded: Recorded, step: Step) -> None:
+        """Let go of events that nobody asks for again; of a release, which the clock may speak of, bytes are enough."""
+        event = recorded.event
+        if step.judgement.result in {"pending", "held"} or event.type.name == _DECISION:
+            return
+        del self._walk.bodies[event.hash]
+        if event.type.name == _RELEASE:
+            self._releases[event.hash] = recorded.jws.payload
 
     # -- what the walk asks for ----------------------------------------------------------------------
 

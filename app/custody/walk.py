@@ -14,19 +14,25 @@ from dataclasses import dataclass, replace
 from app.canon import JsonValue
 from app.custody.chain import Leaf, Link, build_leaf
 from app.custody.details import Verdict
-from app.custody.events import Event
+from app.custody.events import TYPES, Event
 from app.custody.rules.case import RULES_VERSION, Case, Context, Judgement
 from app.custody.rules.clockwork import CLOCK_RULES
 from app.custody.rules.judge import judge
 from app.custody.state import EventRef, Facts, Handover, Meta, Waiting, evolve
 from app.keys.state import Key
+from app.quick import quick
 from app.units.documents import Plan, Policy
 from app.units.state import Unit
 
+_NAMING_A_RELEASE = frozenset(t.name for t in TYPES.values() if "release" in t.details.model_fields)
+"""Known beforehand: a model that is asked for a field that it has not takes long to say so."""
+
+BuildLeaf = Callable[[int, JsonValue, dict[str, JsonValue], tuple[Link, ...], int], Leaf]
 Seen = Callable[[int], tuple[str | None, int]]
 ParseDocument = Callable[[str], Policy | Plan | None]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Step:
     """What became of one event: its leaf, the verdict, and every unit that it names or moves."""
@@ -41,7 +47,9 @@ class Step:
 class Walk:
     """Judges, chains and remembers, one event after the other."""
 
-    def __init__(self, facts: Facts, size: int, seen: Seen, parse_document: ParseDocument) -> None:
+    def __init__(
+        self, facts: Facts, size: int, seen: Seen, parse_document: ParseDocument, build: BuildLeaf = build_leaf
+    ) -> None:
         """Start at a tree size.
 
         Args:
@@ -49,6 +57,7 @@ class Walk:
             size: The index of the next leaf.
             seen: Gives (root as base64url, received_ms of the last leaf) for a tree size, None for no such tree.
             parse_document: Gives a published document by hash, or None.
+            build: Puts a leaf together; whoever has the leaf already may give another that gives the same.
         """
         self.facts = facts
         self.size = size
@@ -58,6 +67,7 @@ class Walk:
         self.bodies: dict[str, Event] = {}
         self._decisions: dict[str, str] = {}
         self._seen = seen
+        self._build = build
         self._parse_document = parse_document
         self._meta: Meta | None = None
         self._named: tuple[Policy | None, dict[str, Plan]] = (None, {})
@@ -78,7 +88,7 @@ class Walk:
         verdict: dict[str, JsonValue] = {
             "result": judgement.result, "code": judgement.code, "rules": RULES_VERSION, "policy": policy or "",
         }  # fmt: skip
-        leaf = build_leaf(self.size, jws, verdict, links, received_ms)
+        leaf = self._build(self.size, jws, verdict, links, received_ms)
         step = Step(
             event, leaf, judgement, self._subjects(event, links), self._reference(event, judgement, received_ms)
         )
@@ -129,10 +139,10 @@ class Walk:
         return Link(unit, record.seq + 1, record.head)
 
     def _subjects(self, event: Event, links: tuple[Link, ...]) -> tuple[str, ...]:
-        release = getattr(event.details, "release", None)
+        release = event.details.release if event.type.name in _NAMING_A_RELEASE else None
         handover: Handover | None = self.facts.get(Handover, release) if release is not None else None
         answered = handover.units if handover is not None else ()
-        return tuple(dict.fromkeys([*(link.unit for link in links), *event.body.units, *answered]))
+        return tuple(dict.fromkeys([*[link.unit for link in links], *event.body.units, *answered]))
 
     def _reference(self, event: Event, judgement: Judgement, received_ms: int) -> EventRef:
         known: Key | None = self.facts.get(Key, event.body.author)

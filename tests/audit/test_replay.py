@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from app.audit.leaf import Recorded, read_leaf
 from app.audit.replay import replay, replay_facts
-from app.audit.replaying import GrownTree
+from app.audit.replaying import GrownTree, Replayer
+from app.canon import jcs, parse_json
+from app.custody.chain import build_leaf
 from app.custody.events import TYPES
 from app.custody.state import EventRef
 from app.errors import TamperError
@@ -31,11 +34,64 @@ def test_every_leaf_is_rebuilt_byte_for_byte(town: Town):
     assert [r.recorded.index for r in replayed if not r.same] == []
     assert len(replayed) == town.size()
     types = {r.recorded.event.type.name for r in replayed}
-    assert set(TYPES) - types == {
-        "plan.publish", "heads.commit", "ledger.close", "correction", "seal.remove", "agency.join", "founders.change",
-        "ledger.rekey", "shard.checkpoint",
-    } - types
+    assert (
+        set(TYPES) - types
+        == {
+            "plan.publish",
+            "heads.commit",
+            "ledger.close",
+            "correction",
+            "seal.remove",
+            "agency.join",
+            "founders.change",
+            "ledger.rekey",
+            "shard.checkpoint",
+        }
+        - types
+    )
     assert {r.step.judgement.result for r in replayed} == {"accepted", "refused", "pending", "held"}
+
+
+def other_leaves(leaf: Recorded) -> Iterator[tuple[str, Recorded]]:
+    """Yield the leaf with one part of it another, each a sound leaf by itself."""
+    value = parse_json(leaf.data, max_bytes=65_535)
+    verdict, links = value["verdict"], value["links"]
+    changes = {
+        "code": {"verdict": {**verdict, "code": verdict["code"] + "x"}},
+        "policy": {"verdict": {**verdict, "policy": verdict["policy"] + "x"}},
+        "rules": {"verdict": {**verdict, "rules": 2}},
+        "received": {"received_at": value["received_at"][:-4] + ("000Z" if "001Z" in value["received_at"] else "001Z")},
+    }
+    if links:
+        changes |= {
+            "unlinked": {"links": links[1:]},
+            "seq": {"links": [{**links[0], "seq": links[0]["seq"] + 1}, *links[1:]]},
+            "prev": {"links": [{**links[0], "prev": "B" * 42 + "A"}, *links[1:]]},
+        }
+    else:
+        changes["result"] = {"verdict": {**verdict, "result": "held" if verdict["result"] != "held" else "pending"}}
+    for name, change in changes.items():
+        other = read_leaf(leaf.index, jcs({**value, **change}))
+        assert other.data != leaf.data
+        yield name, other
+
+
+def test_a_leaf_that_is_taken_as_it_stands_is_what_building_it_gives(town: Town):
+    play(town)
+    with town.db.read() as session:
+        leaves = [r.recorded for r in replay(session, town.recorder.ledger_id)]
+    replayer, tried = Replayer(lambda _: None), set()
+    for leaf in leaves:
+        said = leaf.verdict
+        verdict = {"result": said.result, "code": said.code, "rules": said.rules, "policy": said.policy}
+        for name, taken in [("same", leaf), *other_leaves(leaf)]:
+            parts = (leaf.index, taken.value, verdict, leaf.links, leaf.received_ms)
+            replayer._taken = taken
+            rebuilt = replayer._rebuild(*parts)
+            assert rebuilt == build_leaf(*parts), name
+            assert (rebuilt.data is taken.data) == (name == "same"), name
+            tried.add(name)
+    assert tried == {"same", "code", "policy", "rules", "received", "unlinked", "seq", "prev", "result"}
 
 
 def test_facts_at_a_past_size_are_those_of_then(town: Town):
