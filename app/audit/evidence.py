@@ -32,6 +32,7 @@ from app.ledger.append import Reader
 from app.ledger.checkpoint import Checkpoint
 from app.ledger.note import Note
 from app.ledger.proof import TlogProof
+from app.ledger.stamps import newest_stamped, stamps_of
 from app.ledger.tree import inclusion_path
 from app.ledger.witnessed import cosigned_note, newest_witnessed
 from app.units import records as unit_records
@@ -43,7 +44,7 @@ T = TypeVar("T")
 
 def build_evidence(
     session: ReadSession, ledger_id: int, viewer: Viewer, unit: str, *, private: bool = False,
-    policy: bytes | None = None,
+    policy: bytes | None = None, stamped: bool = False,
 ) -> bytes:  # fmt: skip
     """Build the evidence bundle of a unit as a zip.
 
@@ -54,13 +55,14 @@ def build_evidence(
         unit: A unit id, label or foreign code.
         private: Put in the private contents of the unit's events that are still kept.
         policy: The trust policy that the ledger recommends, put in as it is.
+        stamped: Prefer the newest checkpoint with a legal time stamp to the newest that was witnessed.
 
     Raises:
         MissingError: There is no such unit for this viewer, or nothing is signed yet.
         TooLargeError: `bundle_too_large`, more than a verifier reads.
     """
     found = look_up(session, Scope.of(session, ledger_id, viewer), unit)
-    return _zip(gather(session, ledger_id, found.unit.unit, private=private), policy)
+    return _zip(gather(session, ledger_id, found.unit.unit, private=private, stamped=stamped), policy)
 
 
 def build_absence(session: ReadSession, ledger_id: int, unit: str, *, policy: bytes | None = None) -> bytes:
@@ -95,9 +97,9 @@ def _zip(bundle: Bundle, policy: bytes | None) -> bytes:
     return target.getvalue()
 
 
-def gather(session: ReadSession, ledger_id: int, unit: str, *, private: bool = False) -> Bundle:
+def gather(session: ReadSession, ledger_id: int, unit: str, *, private: bool = False, stamped: bool = False) -> Bundle:
     """Gather the parts of a unit's bundle; who may see it is the caller's business."""
-    gathering = _Gathering(session, ledger_id, unit)
+    gathering = _Gathering(session, ledger_id, unit, stamped=stamped)
     gathering.story(unit)
     gathering.prove(sorted(gathering.focus))
     return gathering.bundle(unit, private=private)
@@ -106,7 +108,7 @@ def gather(session: ReadSession, ledger_id: int, unit: str, *, private: bool = F
 class _Gathering:
     """Collects leaves by index until nothing that they rest on is missing."""
 
-    def __init__(self, session: ReadSession, ledger_id: int, unit: str) -> None:
+    def __init__(self, session: ReadSession, ledger_id: int, unit: str, *, stamped: bool = False) -> None:
         self.session = session
         self.ledger_id = ledger_id
         self.reader = Reader(ledger_id)
@@ -114,9 +116,14 @@ class _Gathering:
         if last is None:
             raise MissingError("Nothing is signed on this ledger yet.")
         found = newest_witnessed(session, ledger_id)
+        legal = newest_stamped(session, ledger_id) if stamped else None
+        found = (legal.size, 0) if legal is not None else found
         # What is younger than anything that was witnessed is shown under the ledger's word alone, and says so.
         self.size = found[0] if found is not None and self._first(unit) < found[0] else last[0]
         self.note = cosigned_note(session, ledger_id, self.size)
+        self.stamps = stamps_of(session, ledger_id, self.size)
+        if self.stamps:  # a stamp is over these very bytes; cosignatures that came later stay out
+            self.note = self.stamps[0].stamped
         self.heads: dict[str, HeadProof] = {}
         self.leaves: dict[int, Recorded] = {}
         self.focus: set[str] = set()
@@ -277,6 +284,7 @@ class _Gathering:
                 data = unit_records.read_document(self.session, self.ledger_id, name)
                 if data is not None:
                     bundle.documents[name] = data
+        bundle.stamps = dict(enumerate(stamp.token for stamp in self.stamps if stamp.stamped == self.note))
         bundle.heads = {name: jcs(proof.as_json()) for name, proof in self.heads.items()}
         if private:
             bundle.private = dict(self._private())

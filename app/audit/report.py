@@ -56,6 +56,8 @@ class Report:
     absent: bool = False
     witnesses: dict[str, int] = field(default_factory=dict)
     """When which witnesses of the policy cosigned the checkpoint, POSIX seconds."""
+    stamps: list[tuple[str, int]] = field(default_factory=list)
+    """(authority, UTC milliseconds) of each verified time stamp over the checkpoint."""
 
     def tell(
         self, level: Level, code: str, detail: str, leaf: Recorded | None = None, *, index: int | None = None
@@ -100,6 +102,7 @@ class Report:
             "genesis": self.genesis, "leaves": self.leaves, "judged": self.judged, "assumed": self.assumed,
             "latest": self.latest, "absent": self.absent,
             "witnesses": {name: rfc3339_ms(1000 * at) for name, at in self.witnesses.items() if at < MAX_SHOWN_SECONDS},
+            "stamps": [{"authority": authority, "at": rfc3339_ms(at_ms)} for authority, at_ms in self.stamps],
             "reasons": [reason.as_json() for reason in self.reasons], "story": list(self.story),
         }  # fmt: skip
 
@@ -115,6 +118,7 @@ class Report:
             lines += [f"{'absent' if self.absent else 'latest':9} {known}"]
             told = self.as_json()["witnesses"].items()  # type: ignore[union-attr]
             lines += [f"witness   {name}, {at}" for name, at in told]
+        lines += [f"stamp     {authority}, {rfc3339_ms(at_ms)}" for authority, at_ms in self.stamps]
         lines += [f"  {reason.as_text()}" for reason in self.reasons]
         lines += [_line(event) for event in self.story]
         return printable_lines(lines)

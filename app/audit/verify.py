@@ -32,6 +32,7 @@ from app.audit.lateness import check_heads, until_of
 from app.audit.leaf import Recorded, read_leaf
 from app.audit.rejudging import Rejudging
 from app.audit.report import Level, Report
+from app.audit.stamped import read_stamp
 from app.audit.witnesses import check_witnesses, named_keys
 from app.canon import b64url_encode, parse_json, sha256
 from app.custody.details import LedgerGenesis
@@ -58,11 +59,12 @@ class Pins:
     origin: str | None = None
     ledger_keys: Collection[str] = ()
     policy: bytes | None = None
+    tsa_roots: bytes | None = None
 
 
 def verify_bundle(
     data: bytes, *, genesis: str | None = None, origin: str | None = None, ledger_keys: Collection[str] = (),
-    policy: bytes | None = None,
+    policy: bytes | None = None, tsa_roots: bytes | None = None,
 ) -> Report:  # fmt: skip
     """Verify a bundle.
 
@@ -72,6 +74,7 @@ def verify_bundle(
         origin: The pinned origin of the ledger, if the caller has one.
         ledger_keys: Pinned verifier keys of the ledger; the one in use must be among them.
         policy: The pinned trust policy (c2sp.org/tlog-policy); without its quorum the result is INCOMPLETE.
+        tsa_roots: PEM bundle of the time-stamping authorities' root certificates; without it stamps are not verified.
 
     Returns:
         The report; its `result` is decided by its reasons.
@@ -79,7 +82,7 @@ def verify_bundle(
     report = Report()
     try:
         bundle = read_bundle(data)
-        _Verification(bundle, report).run(Pins(genesis, origin, ledger_keys, policy))
+        _Verification(bundle, report).run(Pins(genesis, origin, ledger_keys, policy, tsa_roots))
     except ServiceError as error:
         report.tell("fail", error.code, error.detail)
     except Exception as error:  # noqa: BLE001 - the last resort: a stranger's file must never end the verifier
@@ -117,6 +120,7 @@ class _Verification:
         report.leaves, report.judged, report.assumed = len(self.leaves), judging.judged, judging.assumed
         self._ledger_keys(judging, pins)
         check_witnesses(bundle, report, pins.policy, self._in_force(judging))
+        self._stamps(pins.tsa_roots)
         proven = check_heads(bundle, self.leaves, judging, report)
         self._chains(judging, proven=proven)
         self._private()
@@ -158,6 +162,22 @@ class _Verification:
             self.report.tell("fail", "note_signature", "No key of the ledger that was in force signed the checkpoint.")
         if pins.ledger_keys and not signers & set(pins.ledger_keys):
             self.report.tell("fail", "ledger_key_mismatch", "The ledger's key is none of the pinned ones.")
+
+    def _stamps(self, roots: bytes | None) -> None:
+        """Verify the time stamps over the checkpoint under the pinned root certificates."""
+        for number, token in sorted(self.bundle.stamps.items()):
+            if roots is None:
+                self.report.tell(
+                    "note", "stamp_unchecked", "A time stamp (RFC 3161) is not verified: no root is pinned."
+                )
+                continue
+            try:
+                stamp = read_stamp(token, self.bundle.checkpoint, roots)
+            except ServiceError as error:
+                level: Level = "incomplete" if error.code == "stamp_roots" else "fail"
+                self.report.tell(level, error.code, f"Time stamp {number}: {error.detail}")
+                continue
+            self.report.stamps.append((stamp.authority, stamp.at_ms))
 
     def _tell_limits(self, *, proven: bool) -> None:
         """Say what a bundle does not prove of the unit."""
@@ -374,11 +394,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--genesis", help="the pinned hash of the genesis event")
     parser.add_argument("--origin", help="the pinned origin of the ledger")
     parser.add_argument("--policy", type=Path, help="the pinned trust policy, a c2sp.org/tlog-policy file")
+    parser.add_argument("--tsa-roots", type=Path, help="PEM file of the time-stamping authorities' root certificates")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     told = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     try:
         policy = read_limited(told.policy) if told.policy is not None else None
-        report = verify_bundle(read_limited(told.bundle), genesis=told.genesis, origin=told.origin, policy=policy)
+        roots = read_limited(told.tsa_roots) if told.tsa_roots is not None else None
+        report = verify_bundle(
+            read_limited(told.bundle), genesis=told.genesis, origin=told.origin, policy=policy, tsa_roots=roots
+        )
     except OSError as error:
         parser.error(f"cannot read {error.filename}: {error.strerror}")
     sys.stdout.write(orjson.dumps(report.as_json()).decode() + "\n" if told.json else report.as_text())

@@ -84,13 +84,13 @@ def get_history(
         tag="units",
     ),
 )
-def get_evidence(request: Request, unit: str) -> Response:
+def get_evidence(request: Request, unit: str, stamped: bool = False) -> Response:  # noqa: FBT001, FBT002 - a parameter
     """Return the unit's chain, what contained it, documents, keys and proofs as a zip; no private contents."""
     services = services_of(request)
     with services.db.read() as session:
         named = look_up(session, Scope.of(session, services.ledger_id, viewer_of(request)), unit).unit.unit
         policy = services.trust.source if services.trust is not None else None
-        data = build_evidence(session, services.ledger_id, viewer_of(request), unit, policy=policy)
+        data = build_evidence(session, services.ledger_id, viewer_of(request), unit, policy=policy, stamped=stamped)
     headers = {"Content-Disposition": f'attachment; filename="evidence-{named}.zip"', "Cache-Control": "no-store"}
     return Response(data, 200, headers, media_type="application/zip")
 
