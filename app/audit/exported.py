@@ -113,8 +113,7 @@ class _Verification:
         for place in touched_bundles(0, self._size):
             leaves = self._leaves(place)
             whole = whole and leaves is not None
-            for leaf in leaves or () if whole else ():
-                follower.take(leaf)
+            follower.take_all((leaves or []) if whole else [])
             self._progress("events", place.width, self._size)
         if whole:
             follower.end()

@@ -9,7 +9,9 @@ is not here, rules that this software does not have) everything from there on is
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from app.audit.leaf import Recorded, read_leaf
 from app.audit.replaying import MissingDocumentError, ReadDocument, Replayer
@@ -18,6 +20,8 @@ from app.custody.details import LabelsIssue, PlanPublish, PolicyPublish
 from app.errors import ServiceError
 
 MAX_FINDINGS = 1000
+READ_AHEAD = 64
+"""Leaves that are read together: code and data of one kind of work stay in the processor's caches, a tenth of all."""
 _UNKNOWN_RULES = "rules_version"
 
 
@@ -88,11 +92,30 @@ class Follower:
 
     def take(self, data: bytes) -> None:
         """Take the next leaf; nothing is raised for any bytes."""
+        self._take(data, None)
+
+    def take_all(self, leaves: list[bytes]) -> None:
+        """Take the next leaves, exactly as `take` one after the other would, at less cost."""
+        for start in range(0, len(leaves), READ_AHEAD):
+            some = leaves[start : start + READ_AHEAD]
+            for data, read in zip_longest(some, self._read_ahead(some)):
+                self._take(data, read)
+
+    def _read_ahead(self, leaves: list[bytes]) -> list[Recorded]:
+        """Read leaves up to the first that is none; that one is refused when its turn comes."""
+        read: list[Recorded] = []
+        if self._replayer is not None and self.told.not_checked is None:
+            with suppress(ServiceError):
+                for index, data in enumerate(leaves, self.size):
+                    read.append(read_leaf(index, data))
+        return read
+
+    def _take(self, data: bytes, read: Recorded | None) -> None:
         index, self.size = self.size, self.size + 1
         if index == 0:
             self._check_genesis(data)
         if self._replayer is not None and self.told.not_checked is None:
-            self._replay(self._replayer, index, data)
+            self._replay(self._replayer, index, read or data)
 
     def end(self) -> None:
         """Say what is missing at the end of the tree as it is now; leaves may still follow."""
@@ -109,9 +132,9 @@ class Follower:
         if self._pinned is not None and self.told.genesis != self._pinned:
             self.told.add(Finding(0, "genesis_mismatch", "This is another ledger than the pinned one."))
 
-    def _replay(self, replayer: Replayer, index: int, data: bytes) -> None:
+    def _replay(self, replayer: Replayer, index: int, leaf: bytes | Recorded) -> None:
         try:
-            replayed = replayer.take(data)
+            replayed = replayer.take(leaf)
         except MissingDocumentError as error:
             self._stop(
                 index, "document_missing", f"A document that the rules used is not here: {error.facts['document']}."

@@ -127,8 +127,8 @@ class Replayer:
         """The number of leaves taken."""
         return self._walk.size
 
-    def take(self, data: bytes) -> Replayed:
-        """Replay the next leaf.
+    def take(self, leaf: bytes | Recorded) -> Replayed:
+        """Replay the next leaf, from its bytes or as `read_leaf` gave it at this index.
 
         Raises:
             MalformedError, TooLargeError: The bytes are no leaf (`app.audit.leaf`).
@@ -137,7 +137,9 @@ class Replayer:
             TamperError: `rules_version`, judged by rules that this software does not have; `unjudgeable`,
                 the rules cannot make sense of the event at all.
         """
-        recorded = read_leaf(self.size, data)
+        recorded = leaf if isinstance(leaf, Recorded) else read_leaf(self.size, leaf)
+        if recorded.index != self.size:
+            raise RuntimeError("leaves are replayed in order")
         if recorded.verdict.rules != RULES_VERSION:
             raise TamperError("The leaf was judged by rules that are not known here.", code="rules_version")
         self.check_signers(recorded)
