@@ -17,11 +17,13 @@ from app.keys.verify import PublicKey
 def introduced(event: Event) -> dict[str, PublicKey]:
     """Return the keys that an event brings in, by key id; unsound ones are the rule's to refuse and left out."""
     told = event.details
-    jwks: Iterable[Jwk] = ()
+    jwks: Iterable[Jwk]
     if isinstance(told, AgencyJoin):
         jwks = (told.jwk,)
     elif isinstance(told, FoundersChange):
         jwks = (founder.jwk for founder in told.add)
+    else:  # nearly every event
+        return {}
     return {kid: key for kid, key in keys_of(jwks).items() if kid != event.body.author}
 
 
