@@ -7,7 +7,8 @@ on a lock of the kernel, which a killed run cannot leave behind.
 
 The tests of pages need a Chromium. Where none is found, the system's package is installed (as root) or
 Playwright's own download; when neither can be had, this says so and goes on, for the service needs none.
-`--without-browser`, which scripts/run gives, leaves all that out.
+The tests of time stamps run an authority made by the `openssl` program; as root its package is installed where it
+is missing. `--without-browser`, which scripts/run gives, leaves all that out.
 
 Needs nothing but the standard library.
 """
@@ -32,10 +33,14 @@ WITHOUT_BROWSER = "--without-browser"
 
 
 def main() -> None:
-    """Bring .venv up to date, or find that it is; then see to a browser."""
+    """Bring .venv up to date, or find that it is; then see to the programs that tests drive."""
     make_sure_of_packages()
-    if WITHOUT_BROWSER not in sys.argv[1:] and find_browser() is None:
+    if WITHOUT_BROWSER in sys.argv[1:]:
+        return
+    if find_browser() is None:
         install_browser()
+    if find_openssl() is None:
+        install_openssl()
 
 
 def make_sure_of_packages() -> None:
@@ -92,15 +97,34 @@ def install_browser() -> None:
     """Install Chromium: the system's package as root, else Playwright's download into the home folder."""
     if os.geteuid() == 0 and shutil.which("apt-get"):
         say("installing Chromium for the tests of pages (once; apt-get)")
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium", "fonts-dejavu-core"]
-        for command in (["apt-get", "update", "-q"], install):
-            subprocess.run(command, env=quiet, stdout=subprocess.DEVNULL, check=False)
+        install_system_packages("chromium", "fonts-dejavu-core")
     else:
         say("downloading Chromium for the tests of pages (once; Playwright)")
         subprocess.run([str(PYTHON), "-I", "-m", "playwright", "install", "chromium"], check=False)
     if find_browser() is None:
         say("no Chromium could be installed; tests of pages will say so. CUSTODY_CHROMIUM=path names one.")
+
+
+def find_openssl() -> str | None:
+    """Return the `openssl` program that the tests will find; tests/tsa.py."""
+    return shutil.which("openssl")
+
+
+def install_openssl() -> None:
+    """Install the system's package as root, or say what is missing."""
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        say("installing openssl for the tests of time stamps (once; apt-get)")
+        install_system_packages("openssl")
+    if find_openssl() is None:
+        say("there is no openssl program; the tests of time stamps will fail. Install the package `openssl`.")
+
+
+def install_system_packages(*names: str) -> None:
+    """Install packages of Debian or Ubuntu; whoever calls looks whether it worked."""
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *names]
+    for command in (["apt-get", "update", "-q"], install):
+        subprocess.run(command, env=quiet, stdout=subprocess.DEVNULL, check=False)
 
 
 def make_environment() -> None:

@@ -1,4 +1,4 @@
-"""What scripts/setup finds before it installs anything: a browser that is there is never fetched again."""
+"""What scripts/setup finds before it installs anything: a program that is there is never fetched again."""
 
 import runpy
 from pathlib import Path
@@ -47,6 +47,12 @@ def test_the_named_one_comes_first_and_alone(tmp_path: Path, monkeypatch: pytest
     assert find_browser() == str(named)
     monkeypatch.setenv("CUSTODY_CHROMIUM", str(tmp_path / "gone"))
     assert find_browser() is None
+
+
+def test_an_openssl_program_is_found_or_seen_to_be_missing(tmp_path: Path):
+    assert PREPARE["find_openssl"]() is None
+    there = program(tmp_path / "bin" / "openssl")
+    assert PREPARE["find_openssl"]() == str(there)
 
 
 def test_only_the_tests_need_a_browser():

@@ -42,7 +42,11 @@ WEAK = (hashes.MD5, hashes.SHA1, hashes.SHA224)
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What a stamp proves: the time, UTC milliseconds, and the subject of the certificate that signed (RFC 4514)."""
+    """What a stamp proves.
+
+    `at_ms` is UTC milliseconds, of which the library reads whole seconds and drops the rest; `authority` is the
+    subject of the certificate that signed (RFC 4514).
+    """
 
     at_ms: int
     authority: str
