@@ -23,8 +23,8 @@ def check_heads(session: ReadSession, findings: Findings, ledger_id: int, watch:
         watch: Has seen every leaf.
     """
     heads, tiles = watch.tree.everything()
-    records = {(h.unit,): (h.position, h.seq, h.hash, h.next) for h in heads.values()}
-    _check(session, findings, ledger_id, HEAD_RECORD, ("unit",), ("position", "seq", "hash", "next"), records)
+    records = {(h.unit,): (h.position, h.next) for h in heads.values()}
+    _check(session, findings, ledger_id, HEAD_RECORD, ("unit",), ("position", "next"), records)
     _check(session, findings, ledger_id, HEAD_TILE, ("level", "n"), ("bytes",), {k: (v,) for k, v in tiles.items()})
     commits = {(index,): (size, n, root) for index, size, n, root in watch.commits}
     _check(session, findings, ledger_id, HEAD_COMMIT, ("leaf_index",), ("size", "n", "root"), commits)

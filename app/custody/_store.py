@@ -1,6 +1,6 @@
 """Statements of the custody room; nothing outside this room sees them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from app.custody._tables import (
@@ -8,14 +8,13 @@ from app.custody._tables import (
     EVENT,
     EVENT_UNIT,
     HANDOVER,
-    HEAD_RECORD,
     META,
     PRIVATE,
     SHARD,
     TALLY,
     WAITING,
 )
-from app.custody.heads import Head
+from app.custody.heads import Place
 from app.custody.state import Discrepancy, EventRef, Handover, Meta, Shard, Tally, Waiting
 from app.db import RecordTable, Session, WriteSession, among, bulk_insert, decode_json, encode_json, run
 from app.ledger.amendable import Tiles
@@ -26,7 +25,6 @@ WAITINGS = RecordTable(WAITING, Waiting, "hash")
 DISCREPANCIES = RecordTable(DISCREPANCY, Discrepancy, "id")
 TALLIES = RecordTable(TALLY, Tally, "id")
 SHARDS = RecordTable(SHARD, Shard, "origin")
-HEADS = RecordTable(HEAD_RECORD, Head, "unit")
 
 EVENT_COLUMNS = (
     *("hash", "leaf_index", "event_id", "author", "officer", "agency", "type", "election", "place"),
@@ -144,6 +142,41 @@ def overdue_handovers(session: Session, ledger_id: int, now_ms: int) -> list[str
         f"AND due_ms < {mark} ORDER BY leaf_index"
     )
     return [row[0] for row in session.exec_driver_sql(sql, (ledger_id, now_ms))]
+
+
+def head_places(session: Session, ledger_id: int, units: Sequence[str]) -> dict[str, Place]:
+    """Return (position, next) of the head records of these units."""
+    condition, wanted = among(session, "unit", units)
+    sql = f"SELECT unit, position, next FROM head_record WHERE ledger_id = ? AND {condition}"
+    return {unit: (position, following) for unit, position, following in run(session, sql, ledger_id, wanted)}
+
+
+def put_head_places(session: WriteSession, ledger_id: int, places: Mapping[str, Place]) -> None:
+    """Insert or replace head records."""
+    rows = [(ledger_id, unit, *place) for unit, place in places.items()]
+    if rows:
+        marks = ", ".join(["?" if session.dialect.name == "sqlite" else "%s"] * 4)
+        session.exec_driver_sql(
+            f"INSERT INTO head_record (ledger_id, unit, position, next) VALUES ({marks}) "
+            "ON CONFLICT (ledger_id, unit) DO UPDATE SET next = excluded.next",
+            rows,
+        )
+
+
+def latest_links(session: Session, ledger_id: int, units: Sequence[str], size: int) -> dict[str, tuple[int, int]]:
+    """Return (leaf index, seq) of each unit's newest link below a size."""
+    each = "json_each(?) j" if session.dialect.name == "sqlite" else "unnest(?::text[]) AS j(value)"
+    asked: object = encode_json(list(units)) if session.dialect.name == "sqlite" else list(units)
+    newest = (
+        "SELECT max(x.leaf_index) FROM event_unit x WHERE x.ledger_id = ? AND x.unit = j.value AND x.seq IS NOT NULL "
+        "AND x.leaf_index < ?"
+    )
+    sql = (
+        f"SELECT e.unit, e.leaf_index, e.seq FROM {each} JOIN event_unit e ON e.ledger_id = ? AND e.unit = j.value "
+        f"AND e.leaf_index = ({newest})"
+    )
+    rows = run(session, sql, asked, ledger_id, ledger_id, size)
+    return {unit: (index, seq) for unit, index, seq in rows}
 
 
 def names_before(session: Session, ledger_id: int, units: Sequence[str]) -> list[tuple[str, str]]:

@@ -183,8 +183,6 @@ HEAD_RECORD = Table(
     Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
     Column("unit", Str, nullable=False),
     Column("position", Int, nullable=False),
-    Column("seq", Int, nullable=False),
-    Column("hash", Str, nullable=False),
     Column("next", Str, nullable=False),
     PrimaryKeyConstraint("ledger_id", "unit"),
     sqlite_strict=True,

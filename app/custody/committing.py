@@ -6,16 +6,17 @@ behind: the round before, whole.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
 from app.canon import JsonValue, b64url_encode
 from app.custody import _store
-from app.custody.heads import Head, HeadProof, amend, prove_head
+from app.custody.heads import FIRST, Head, HeadProof, Place, amend, prove_head
 from app.custody.record import Recorder
 from app.db import Session
-from app.ledger.tree import EMPTY_ROOT
+from app.ledger.append import Reader
+from app.ledger.tree import EMPTY_ROOT, leaf_hash
 
 MAX_LEAVES = 4000
 
@@ -31,16 +32,32 @@ class Commitment:
 
 
 class StoredHeads:
-    """The records and tiles of one ledger in the database, as committed to last."""
+    """The records and tiles of one ledger in the database, as committed to last.
 
-    def __init__(self, session: Session, ledger_id: int) -> None:
-        """Read in one snapshot."""
-        self._session = session
-        self._ledger_id = ledger_id
+    A stored record is where a unit stands and which comes next; its latest link is looked up among the events, so that
+    a round in which no unit is new rewrites tiles and nothing else.
+    """
+
+    def __init__(self, session: Session, ledger_id: int, size: int) -> None:
+        """Read in one snapshot; `size` is what was committed to."""
+        self._session, self._ledger_id, self._size = session, ledger_id, size
+
+    def places(self, units: Sequence[str]) -> Mapping[str, Place]:
+        """Return where these units stand and what comes next."""
+        return _store.head_places(self._session, self._ledger_id, units) if units else {}
 
     def heads(self, units: Sequence[str]) -> Mapping[str, Head]:
-        """Return the records of these units."""
-        return {head.unit: head for head in _store.HEADS.fetch(self._session, self._ledger_id, units)}
+        """Return the records of these units, as they were committed to."""
+        places = self.places(units)
+        links = _store.latest_links(self._session, self._ledger_id, list(places), self._size) if places else {}
+        indexes = [index for index, _ in links.values()]
+        leaves = Reader(self._ledger_id).leaves_at(self._session, indexes) if indexes else {}
+        found: dict[str, Head] = {}
+        for unit, (index, seq) in links.items():
+            found[unit] = Head(unit, places[unit][0], seq, b64url_encode(leaf_hash(leaves[index])), places[unit][1])
+        if "" in places:
+            found[""] = replace(FIRST, next=places[""][1])
+        return found
 
     def before(self, units: Sequence[str]) -> Mapping[str, Head]:
         """Return for each unit the record of the largest one below it."""
@@ -83,10 +100,10 @@ def commit_heads(recorder: Recorder, now_ms: int, *, max_leaves: int = MAX_LEAVE
             return None
         if end <= last.size or (size == last.leaf_index + 1 and last.size == last.leaf_index):
             return None  # nothing but the last commitment itself has come since
-        done = amend(StoredHeads(session, ledger_id), last.n, _latest(recorder, session, last.size, end))
+        done = amend(StoredHeads(session, ledger_id, last.size), last.n, _latest(recorder, session, last.size, end))
         details: dict[str, JsonValue] = {"size": end, "root": b64url_encode(done.root), "n": done.n}
         said = recorder.say(writing.walk, writing.group, "heads.commit", details, writing.walk.moment(now_ms))
-        _store.HEADS.store(session, ledger_id, done.heads.values())
+        _store.put_head_places(session, ledger_id, done.placed)
         _store.put_head_tiles(session, ledger_id, done.tiles)
         _store.insert_head_commit(session, ledger_id, (said.leaf_index, end, done.n, done.root))
     return size - end
@@ -115,7 +132,7 @@ def prove_units(session: Session, ledger_id: int, units: Sequence[str], until: i
     last = newest(session, ledger_id)
     if last is None or last.leaf_index >= until:
         return {}
-    store = StoredHeads(session, ledger_id)
+    store = StoredHeads(session, ledger_id, last.size)
     found = dict(store.heads(units))
     found |= store.before([unit for unit in units if unit not in found])
     return {unit: prove_head(store, head, last.n, last.leaf_index) for unit, head in found.items()}

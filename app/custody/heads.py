@@ -27,6 +27,8 @@ ZERO = b64url_encode(bytes(HASH_BYTES))
 MAX_SEQ = 2**53 - 1
 MAX_PATH = 63
 
+Place = tuple[int, str]
+"""(position, next unit): the part of a record that changes only when a neighbour is new."""
 Latest = Mapping[str, tuple[int, str]]
 """A unit's newest link, (seq, leaf hash as base64url), in the order in which units are first named."""
 
@@ -58,8 +60,8 @@ FIRST = Head("", 0, 0, ZERO, "")
 class HeadStore(Protocol):
     """Where the records and tiles of one ledger are kept."""
 
-    def heads(self, units: Sequence[str]) -> Mapping[str, Head]:
-        """Return the records of these units; those of unknown ones are left out."""
+    def places(self, units: Sequence[str]) -> Mapping[str, Place]:
+        """Return where these units stand and what comes next; unknown ones are left out."""
         ...
 
     def before(self, units: Sequence[str]) -> Mapping[str, Head]:
@@ -73,9 +75,10 @@ class HeadStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """What changes with a commitment: records by unit, tiles, how many units there are now, and the root."""
+    """What changes with a commitment: records by unit, places that are new, tiles, the number of units, the root."""
 
     heads: dict[str, Head]
+    placed: dict[str, Place]
     tiles: Tiles
     n: int
     root: bytes
@@ -93,23 +96,26 @@ def amend(store: HeadStore, n: int, latest: Latest) -> Amendment:
         TamperError: The stored tiles contradict n.
     """
     changed: dict[str, Head] = {} if n >= 0 else {"": FIRST}
-    known = store.heads(list(latest))
+    known = store.places(list(latest))
     fresh = [unit for unit in latest if unit not in known]
     n = max(n, 0)
     for unit, (seq, digest) in latest.items():
         if unit in known:
-            changed[unit] = replace(known[unit], seq=seq, hash=digest)
+            position, following = known[unit]
+            changed[unit] = Head(unit, position, seq, digest, following)
         else:
             n += 1
             changed[unit] = Head(unit, n, seq, digest, "")
-    _insert(changed, {} if "" in changed else store.before(sorted(fresh)), sorted(fresh))
+    touched = _insert(changed, {} if "" in changed else store.before(sorted(fresh)), sorted(fresh))
+    placed = {unit: (changed[unit].position, changed[unit].next) for unit in touched or ({""} & changed.keys())}
     hashes = {head.position: leaf_hash(head.to_bytes()) for head in changed.values()}
     tiles = amend_tiles(dict(sorted(hashes.items())), store.tiles)
-    return Amendment(changed, tiles, n, _root(store, tiles, n))
+    return Amendment(changed, placed, tiles, n, _root(store, tiles, n))
 
 
-def _insert(changed: dict[str, Head], before: Mapping[str, Head], fresh: Iterable[str]) -> None:
-    """Hang new units, in order, between their neighbours."""
+def _insert(changed: dict[str, Head], before: Mapping[str, Head], fresh: Iterable[str]) -> set[str]:
+    """Hang new units, in order, between their neighbours; return those whose neighbour is new."""
+    touched: set[str] = set()
     last: tuple[str, str] | None = None  # the stored neighbour that the last one came behind, and the last one
     for unit in fresh:
         below = before.get(unit, FIRST).unit
@@ -117,7 +123,9 @@ def _insert(changed: dict[str, Head], before: Mapping[str, Head], fresh: Iterabl
         neighbour = changed.get(left) or before[unit]
         changed[unit] = replace(changed[unit], next=neighbour.next)
         changed[left] = replace(neighbour, next=unit)
+        touched |= {left, unit}
         last = (below, unit)
+    return touched
 
 
 def _root(store: HeadStore, tiles: Tiles, n: int) -> bytes:
@@ -226,6 +234,10 @@ class HeadsInMemory:
         self._heads.update(done.heads)
         self._tiles.update(done.tiles)
         self.n, self.root = done.n, done.root
+
+    def places(self, units: Sequence[str]) -> Mapping[str, Place]:
+        """Return where these units stand."""
+        return {unit: (head.position, head.next) for unit, head in self.heads(units).items()}
 
     def heads(self, units: Sequence[str]) -> Mapping[str, Head]:
         """Return the records of these units."""

@@ -102,8 +102,8 @@ def upgrade() -> None:
         _column("token", BLOB), _column("stamped", BLOB), _column("at_ms", INT),
     )  # fmt: skip
     _table(
-        "head_record", ("unit",), _column("unit", STR), _column("position", INT), _column("seq", INT),
-        _column("hash", STR), _column("next", STR), sqlite_with_rowid=False,
+        "head_record", ("unit",), _column("unit", STR), _column("position", INT), _column("next", STR),
+        sqlite_with_rowid=False,
     )  # fmt: skip
     _table("head_tile", ("level", "n"), _column("level", INT), _column("n", INT), _column("bytes", BLOB))
     _table(
