@@ -17,8 +17,7 @@ from app.clock import parse_rfc3339
 from app.config import Settings
 from app.custody.found import found, genesis_payload, public_jwk
 from app.custody.prove import offered_keys
-from app.custody.receipts import Receipt
-from app.custody.receipts import Answer
+from app.custody.receipts import Answer, Receipt
 from app.custody.record import Recorder
 from app.custody.serverkeys import ServerKeys
 from app.db import Database

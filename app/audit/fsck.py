@@ -16,7 +16,7 @@ can be made again, byte for byte.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,6 +84,7 @@ def fsck(
     ledger: str = "",
     genesis: str | None = None,
     high_water: Path | None = None,
+    more_marks: Collection[Path] = (),
     signatures: bool = True,
     progress: Progress = lambda _name, _done: None,
 ) -> Report:
@@ -94,17 +95,24 @@ def fsck(
         ledger: Name of the one ledger to examine; all of them when empty.
         genesis: The pinned hash of the genesis event.
         high_water: The file of the high-water mark; not looked at when absent.
+        more_marks: The files of other ledgers in this database, when several are examined; each names its own.
         signatures: Verify every signature (the larger part of the time).
         progress: Told of the progress.
     """
     report, started = Report(), time.monotonic()
-    mark = Mark.read(high_water) if high_water is not None else None
+    marks = [Mark.read(path) for path in (*([high_water] if high_water is not None else []), *more_marks)]
     try:
         with db.read() as session:
             raw.lenient(session)
             try:
                 examine(
-                    session, report, ledger=ledger, genesis=genesis, mark=mark, signatures=signatures, progress=progress
+                    session,
+                    report,
+                    ledger=ledger,
+                    genesis=genesis,
+                    marks=marks,
+                    signatures=signatures,
+                    progress=progress,
                 )
             finally:
                 raw.strict(session)
@@ -115,24 +123,39 @@ def fsck(
 
 
 def examine(
-    session: ReadSession, report: Report, *, ledger: str = "", genesis: str | None = None, mark: Mark | None = None,
-    signatures: bool = True, progress: Progress = lambda _name, _done: None,
+    session: ReadSession, report: Report, *, ledger: str = "", genesis: str | None = None,
+    marks: Sequence[Mark] = (), signatures: bool = True, progress: Progress = lambda _name, _done: None,
 ) -> None:  # fmt: skip
     """Do what `fsck` does over one session."""
     _integrity(session, report.findings)
     known = _ledgers(session, report.findings)
     check_strays(session, report.findings, known)
-    for ledger_id, name in known.items():
-        if ledger and name != ledger:
-            continue
+    wanted = {ledger_id: name for ledger_id, name in known.items() if not ledger or name == ledger}
+    for ledger_id in wanted:
         try:
-            _Run(session, report, ledger_id, signatures=signatures, progress=progress).all(genesis, mark)
+            run = _Run(session, report, ledger_id, signatures=signatures, progress=progress)
+            run.all(genesis, _mark_of(session, report.findings, ledger_id, marks, alone=len(wanted) == 1))
         except raw.UNREADABLE:
             raise
         except Exception as error:  # noqa: BLE001 - damage of a kind nobody thought of is still a finding
             report.findings.add(
                 "ledger", ledger_id, "unreadable", f"The examination could not go on: {type(error).__name__}: {error}"
             )
+
+
+def _mark_of(
+    session: ReadSession, findings: Findings, ledger_id: int, marks: Sequence[Mark], *, alone: bool
+) -> Mark | None:
+    """Return the mark to compare a ledger with: the only one with the only ledger, else the one that names it."""
+    if not marks or (alone and len(marks) == 1):
+        return next(iter(marks), None)
+    origin = session.execute(select(LEDGER.c.origin).where(LEDGER.c.ledger_id == ledger_id)).scalar()
+    found = next((mark for mark in marks if mark.origin is not None and mark.origin == origin), None)
+    if found is None:
+        findings.not_checked.append(
+            f"The high-water mark of {origin}: examine it with its own settings, or name its file with --mark."
+        )
+    return found
 
 
 def _integrity(session: ReadSession, findings: Findings) -> None:

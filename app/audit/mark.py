@@ -29,6 +29,16 @@ class Mark:
         except OSError:
             return cls(path.name, None)
 
+    @property
+    def origin(self) -> str | None:
+        """The ledger that the file names; None when there is no file or nothing whole in it."""
+        for start in range(0, len(self.data or b""), SLOT_BYTES):
+            body, _, check = (self.data or b"")[start : start + SLOT_BYTES].rstrip(b" \x00\n").rpartition(b" ")
+            with suppress(ValueError, KeyError, TypeError):
+                if b64url_encode(sha256(body))[:16].encode() == check:
+                    return str(json.loads(body)["origin"])
+        return None
+
 
 def check_high_water(findings: Findings, tree: Tree, mark: Mark) -> None:
     """Check that the tree holds what was signed and shown last, and that the file is whole.

@@ -27,6 +27,10 @@ def command(
     genesis: Annotated[str | None, typer.Option(help="Pinned hash of the genesis event.")] = None,
     signatures: Annotated[bool, typer.Option(help="Verify every signature, too.")] = True,
     high_water: Annotated[bool, typer.Option(help="Compare with the high-water file of this installation.")] = True,
+    marks: Annotated[
+        list[Path] | None,
+        typer.Option("--mark", help="High-water file of another ledger in this database; may be repeated."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Verify the whole database against its leaves. Exit code: 0 clean, 1 findings, 2 usage."""
@@ -41,6 +45,7 @@ def command(
                 ledger=ledger or settings.ledger,
                 genesis=genesis,
                 high_water=mark,
+                more_marks=marks or (),
                 signatures=signatures,
                 progress=bars.tick,
             )

@@ -2,16 +2,27 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import orjson
 import typer
 
+from app.audit.bundle import read_bundle
 from app.audit.report import Report
 from app.audit.verify import EXIT_CODES, read_limited, verify_bundle
+from app.cli.ledgers import read_list
+from app.errors import ServiceError
+from app.ledger.directory import LedgerList
 
 USAGE = 2
 _COLOURS = {"PASS": typer.colors.GREEN, "FAIL": typer.colors.RED, "INCOMPLETE": typer.colors.YELLOW}
+
+
+class Beside(TypedDict, total=False):
+    """What is pinned beside the genesis."""
+
+    policy: bytes | None
+    tsa_roots: bytes | None
 
 
 def register(app: typer.Typer) -> None:
@@ -25,20 +36,58 @@ def command(
         str | None, typer.Option(help="Pinned hash of the genesis event; without it never PASS.")
     ] = None,
     origin: Annotated[str | None, typer.Option(help="Pinned origin of the ledger.")] = None,
+    ledgers: Annotated[
+        Path | None, typer.Option(help="A signed list of ledgers, which pins genesis and origin instead.")
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="Pinned trust policy (tlog-policy); without its quorum INCOMPLETE.")
+    ] = None,
+    tsa_roots: Annotated[
+        Path | None, typer.Option(help="PEM file of the time-stamping authorities' root certificates.")
+    ] = None,
+    ledgers_key: Annotated[str | None, typer.Option(help="The pinned verifier key of that list.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Verify an evidence bundle. Exit code: 0 PASS, 1 FAIL, 2 usage, 3 INCOMPLETE."""
     try:
         data = read_limited(bundle)
+        more = Beside(
+            policy=read_limited(policy) if policy is not None else None,
+            tsa_roots=read_limited(tsa_roots) if tsa_roots is not None else None,
+        )
     except OSError as error:
-        typer.echo(f"Cannot read {bundle}: {error.strerror}", err=True)
+        typer.echo(f"Cannot read {error.filename}: {error.strerror}", err=True)
         raise typer.Exit(USAGE) from None
-    report = verify_bundle(data, genesis=genesis, origin=origin)
+    if ledgers is None and ledgers_key is None:
+        report = verify_bundle(data, genesis=genesis, origin=origin, **more)
+    elif ledgers is None or ledgers_key is None or genesis or origin:
+        typer.echo("--ledgers and --ledgers-key go together, and stand instead of --genesis and --origin.", err=True)
+        raise typer.Exit(USAGE)
+    else:
+        report = verify_listed(data, read_list(ledgers, ledgers_key), more)
     if as_json:
         sys.stdout.write(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
         show(report)
     raise typer.Exit(EXIT_CODES[report.result])
+
+
+def verify_listed(data: bytes, ledgers: LedgerList, more: Beside | None = None) -> Report:
+    """Verify a bundle under what a verified list says of its ledger; a ledger that is not listed is no ledger.
+
+    The genesis that the list names fixes the keys of checkpoints, too: those in it, and those that its founders brought
+    in since. So a bundle from before a rotation still verifies under a list from after it.
+    """
+    try:
+        origin = read_bundle(data).ledger
+    except ServiceError:
+        return verify_bundle(data)  # which says what is wrong with it
+    listed = ledgers.of(origin)
+    if listed is None:
+        report = Report(ledger=origin)
+        report.tell("fail", "ledger_not_listed", "The bundle's ledger is not on the signed list of ledgers.")
+        return report
+    return verify_bundle(data, genesis=listed.genesis, origin=listed.origin, **(more or {}))
 
 
 def show(report: Report) -> None:

@@ -30,6 +30,7 @@ EMPTY_TREE: dict[str, JsonValue] = {"size": 0, "root": b64url_encode(sha256(b"")
 def genesis_payload(
     keys: ServerKeys, name: str, founders: Sequence[dict[str, Any]], agencies: Sequence[dict[str, Any]], *,
     author: str, event_id: str, at_ms: int, demo: bool = False, policy_signers: int = 1,
+    succeeds: dict[str, JsonValue] | None = None,
 ) -> bytes:  # fmt: skip
     """Return the payload that founders and agencies sign.
 
@@ -43,7 +44,9 @@ def genesis_payload(
         at_ms: The author's time, UTC milliseconds.
         demo: Allow injected scenario time on this ledger, for ever.
         policy_signers: How many founders sign a policy.
+        succeeds: Origin, genesis, size and root of the ledger that this one goes on from, if any.
     """
+    following: dict[str, JsonValue] = {"succeeds": succeeds} if succeeds is not None else {}
     signers: dict[str, JsonValue] = {
         PublicKey.from_jwk(named["jwk"]).kid: "approver" for named in (*founders, *agencies)
     }
@@ -55,6 +58,7 @@ def genesis_payload(
             "name": name, "demo": demo, "ledger_key": keys.ledger.verifier().to_text(),
             "service_key": public_jwk(keys.service), "admission_key": public_jwk(keys.admission),
             "administrators": list(founders), "agencies": list(agencies), "policy_signers": policy_signers,
+            **following,
         },
     })  # fmt: skip
 

@@ -61,6 +61,11 @@ class Appended:
     tiles: dict[tuple[int, int], bytes]
 
 
+def is_taken(session: Session, name: str, origin: str) -> bool:
+    """Say whether a ledger of that name or that origin is in this database."""
+    return _store.has_ledger(session, name, origin)
+
+
 def create_ledger(session: WriteSession, name: str, origin: str) -> Head:
     """Insert an empty ledger; its genesis is the first leaf and comes from the caller."""
     ledger_id = _store.next_ledger_id(session)
@@ -83,6 +88,11 @@ def read_head(session: Session, name: str = "", *, lock: bool = False) -> Head:
     """
     row = _store.head_row(session, name or None, lock=lock)
     if row is None:
+        several = _store.ledger_names(session)
+        if not name and several:
+            raise MissingError(
+                f"There are {len(several)} ledgers in this database: name one with CUSTODY_LEDGER.", code="no_ledger"
+            )
         raise MissingError("There is no such ledger here; `custody init` makes one.", code="no_ledger")
     told = cast("tuple[int, str, str, int, bytes, bytes, int, str | None]", row)
     ledger_id, found, origin, size, root, edge_bytes, epoch, frozen = told

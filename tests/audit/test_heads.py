@@ -50,7 +50,10 @@ def test_replay_says_when_a_commitment_does_not_follow(town: Town, lie, monkeypa
 @pytest.mark.parametrize(
     ("table", "damage"),
     [
-        ("head_record", "UPDATE head_record SET position = position + 1 WHERE unit = (SELECT max(unit) FROM head_record)"),
+        (
+            "head_record",
+            "UPDATE head_record SET position = position + 1 WHERE unit = (SELECT max(unit) FROM head_record)",
+        ),
         ("head_record", "DELETE FROM head_record WHERE unit = (SELECT max(unit) FROM head_record)"),
         ("head_tile", "DELETE FROM head_tile WHERE level = 0 AND n = 0"),
         ("head_commit", "INSERT INTO head_commit SELECT ledger_id, leaf_index - 1, size, n, root FROM head_commit"),

@@ -20,8 +20,13 @@ from app.audit.findings import Findings
 from app.audit.fsck import Report, examine, fsck
 from app.audit.fsck_tables import CHECKED, EXEMPT_COLUMNS
 from app.audit.mark import Mark
+from app.canon import b64url_encode
+from app.custody.committing import commit_heads
+from app.custody.state import Shard
 from app.db import Database, metadata
+from app.ledger.checkpoint import Checkpoint, sign
 from app.ledger.highwater import HighWater
+from app.ledger.note import SignatureType, SignerKey
 from tests import small as s
 from tests.audit.journey import play
 from tests.custody.town import Mould, Town, postgres_mould, sqlite_mould
@@ -43,10 +48,24 @@ def mould(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def played(mould: Mould, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     town = mould.pour(tmp_path_factory.mktemp("played"))
     play(town)
+    commit_heads(town.recorder, town.now_ms)
+    note_a_shard(town)
     town.leave()
     town.db = Database(town.db.url.render_as_string(hide_password=False))
     yield town
     leave(town)
+
+
+def note_a_shard(town: Town) -> None:
+    """Let the service record another ledger's checkpoint, so that its table has a row."""
+    key = SignerKey("kpu.example/ledger/65", SignatureType.NOTE, b"\7" * 32)
+    note = sign(Checkpoint(key.name, 5, b"\1" * 32), key).decode()
+    told = {
+        "origin": key.name, "size": 5, "root": b64url_encode(b"\1" * 32), "key": key.verifier().to_text(), "note": note,
+    }  # fmt: skip
+    with town.recorder.writing() as writing:
+        writing.walk.facts.expect(Shard, [key.name])
+        town.recorder.say(writing.walk, writing.group, "shard.checkpoint", told, writing.walk.moment(town.now_ms))
 
 
 @pytest.fixture
@@ -328,7 +347,7 @@ def test_a_database_restored_from_a_backup_is_found_by_the_mark(town: Town, tmp_
     older = mould.pour(tmp_path / "older")
     report = Report()
     with older.db.read() as session:
-        examine(session, report, mark=mark)
+        examine(session, report, marks=[mark])
     older.leave()
     assert ("high_water", "rollback") in {(f.table, f.what) for f in report.findings}
 
@@ -346,7 +365,7 @@ def test_a_consistent_rewrite_is_seen_by_the_mark_and_by_nothing_else_here(town:
     assert fsck(rewritten.db, genesis=genesis, high_water=high_water(rewritten)).clean
     report = Report()
     with rewritten.db.read() as session:
-        examine(session, report, mark=mark)
+        examine(session, report, marks=[mark])
     rewritten.leave()
     assert {(f.table, f.what) for f in report.findings} == {("high_water", "differs")}
 
