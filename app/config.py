@@ -81,6 +81,12 @@ class Settings(BaseSettings):
     """PEM file of the root certificates that the authority's stamps are verified against; needed with `tsa_url`."""
     tsa_seconds: int = Field(default=3600, ge=1)
     """Shortest time between two stamps, seconds."""
+    ledgers: Path | None = None
+    """The signed list of ledgers (`custody ledgers sign`), which `/v1/ledgers` hands out; empty: none."""
+    ledgers_key: str = ""
+    """Verifier key of that list; needed with `ledgers`."""
+    shard_seconds: int = Field(default=0, ge=0)
+    """Pause between two rounds in which a national ledger takes every listed ledger's checkpoint, seconds; 0: none."""
     log_format: str = Field(default="json", pattern="^(json|console)$")
     """`json` for machines, `console` for people."""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")

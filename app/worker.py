@@ -29,6 +29,7 @@ from app.custody.serverkeys import ServerKeys
 from app.custody.wire import Done, Failed, Open, Ready, Record, frame, messages
 from app.db import Database
 from app.errors import BusyError, ServiceError
+from app.exchange.shard_clock import ShardClock
 from app.exchange.stamp_clock import StampClock
 from app.exchange.witness_clock import WitnessClock, trust_of
 from app.ledger.append import read_head
@@ -78,26 +79,27 @@ class Worker:
         if self.witnesses is not None:
             self.witnesses.check()
         self.stamps = StampClock(settings, clock, db, head.ledger_id) if settings.tsa_url else None
+        self.shards = ShardClock(settings, clock, db, self.recorder, self.intake) if settings.shard_seconds else None
         demo = meta is not None and bool(meta.demo)
         self.rounds = Rounds(settings, clock, db, self.recorder, self.intake, demo=demo)
 
     def start(self) -> None:
-        """Start writing, then the clock."""
+        """Start writing, then the clocks."""
         self.intake.start()
         self.rounds.start()
-        if self.witnesses is not None:
-            self.witnesses.start()
-        if self.stamps is not None:
-            self.stamps.start()
+        for clock in self._clocks():
+            clock.start()
 
     def stop(self) -> None:
         """Stop the clocks, then record what is waiting."""
-        if self.stamps is not None:
-            self.stamps.stop()
-        if self.witnesses is not None:
-            self.witnesses.stop()
+        for clock in reversed(self._clocks()):
+            clock.stop()
         self.rounds.stop()
         self.intake.stop()
+
+    def _clocks(self) -> list[WitnessClock | StampClock | ShardClock]:
+        """Return the clocks of other machines that these settings ask for."""
+        return [clock for clock in (self.witnesses, self.stamps, self.shards) if clock is not None]
 
 
 class Desk:

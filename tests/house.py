@@ -38,12 +38,12 @@ class House:
 
     def __init__(
         self, db: Database, folder: Path, *, policy: dict[str, Any] | None = None, plan: dict[str, Any] | None = None,
-        demo: bool = True,
+        demo: bool = True, name: str = "pilkada2024-64",
     ) -> None:  # fmt: skip
-        """Found the ledger, publish policy and plan."""
+        """Found the ledger, publish policy and plan; a database may hold several, each under a name of its own."""
         self.db = db
-        self.settings = Settings(data_dir=folder)
-        self.origin = "test.example/ledger/pilkada2024-64"
+        self.settings = Settings(data_dir=folder, ledger=name)
+        self.origin = f"test.example/ledger/{name}"
         self.now_ms = parse_rfc3339(START)
         keys = ServerKeys.make(folder / "keys", self.origin)
         self.founders = [self._phone(f"ADM-{n}", small.KPU, small.CITY) for n in (1, 2)]
@@ -63,7 +63,7 @@ class House:
         ]
         author = self.founders[0]
         payload = genesis_payload(
-            keys, "pilkada2024-64", founders, agencies, author=author.kid, event_id=new_event_id(self.now_ms, secrets.token_bytes(10)),
+            keys, self.settings.ledger, founders, agencies, author=author.kid, event_id=new_event_id(self.now_ms, secrets.token_bytes(10)),
             at_ms=self.now_ms, demo=demo,
         )  # fmt: skip
         jws = sign_jws(payload, [*(p.key for p in self.founders), *roots])
@@ -204,7 +204,8 @@ class House:
             signatures: Verify every signature again, too: the larger part of the work.
             twice: Let the tests' own shorter check go over it beside `custody fsck`.
         """
-        report = fsck(self.db, high_water=self.settings.high_water_file(), signatures=signatures)
+        mark = self.settings.high_water_file()
+        report = fsck(self.db, ledger=self.recorder.name, high_water=mark, signatures=signatures)
         found = [f"{finding.where}: {finding.what}: {finding.detail}" for finding in report.findings]
         found += [f"not checked: {what}" for what in report.findings.not_checked]
         return found + (recheck(self.recorder, signatures=signatures) if twice else [])

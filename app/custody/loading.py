@@ -45,11 +45,14 @@ class Loader:
         self.bodies: dict[str, Event] = {}
         self._payloads = payloads
 
-    def load(self, events: Iterable[Event], documents: dict[str, bytes], kids: Iterable[str] = ()) -> None:
-        """Load everything that the rules may read of these events."""
+    def load(
+        self, events: Iterable[Event], documents: dict[str, bytes], kids: Iterable[str] = (),
+        also: Wanted | None = None,
+    ) -> None:  # fmt: skip
+        """Load everything that the rules may read of these events, of these keys, and what else the caller names."""
         todo = list(events)
         self.facts.documents.update(documents)
-        self._fetch({Meta: ["ledger"], Key: list(kids), Device: list(kids)})
+        self._fetch({Meta: ["ledger"], Key: list(kids), Device: list(kids), **(also or {})})
         while todo:
             self._known_ids(todo)
             self._stored_lists(todo)

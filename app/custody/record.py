@@ -29,7 +29,7 @@ from app.custody import _store
 from app.custody.chain import Link
 from app.custody.details import LedgerRekey
 from app.custody.events import Event, parse_event
-from app.custody.loading import Loader
+from app.custody.loading import Loader, Wanted
 from app.custody.newkeys import introduced
 from app.custody.prove import ProvenEvent, Prover
 from app.custody.receipts import Answer, Receipt
@@ -126,11 +126,14 @@ class Recorder:
         return [answer if answer is not None else BusyError("Send it again.") for answer in writing.group.answers]
 
     @contextmanager
-    def writing(self, proven: Sequence[ProvenEvent] = (), *, even_frozen: bool = False) -> Iterator[Writing]:
+    def writing(
+        self, proven: Sequence[ProvenEvent] = (), *, also: Wanted | None = None, even_frozen: bool = False
+    ) -> Iterator[Writing]:
         """Lock the ledger, let the caller take events or say something, store all of it, commit, and publish.
 
         Args:
             proven: Events whose facts are loaded.
+            also: Further records that are loaded, by kind and key: what the service is about to speak of.
             even_frozen: Write to a frozen ledger, too: what ends it.
 
         Raises:
@@ -143,16 +146,18 @@ class Recorder:
                     "This ledger is frozen until its operator has looked into an alarm; keep your events.",
                     retry_after_seconds=FROZEN_RETRY_SECONDS, code="ledger_frozen",
                 )  # fmt: skip
-            writing = Writing(session, head, self._walk(session, head, proven), Group([None] * len(proven)))
+            writing = Writing(session, head, self._walk(session, head, proven, also), Group([None] * len(proven)))
             yield writing
             writing.appended = self._store(session, head, writing.walk, writing.group)
         self._publish(writing.appended)
 
-    def _walk(self, session: WriteSession, head: Head, proven: Sequence[ProvenEvent]) -> Walk:
+    def _walk(
+        self, session: WriteSession, head: Head, proven: Sequence[ProvenEvent], also: Wanted | None = None
+    ) -> Walk:
         loader = Loader(session, head.ledger_id, lambda indexes: self._payloads(session, indexes))
         documents = {name: data for item in proven for name, data in item.documents.items()}
         events = [item.event for item in proven]
-        loader.load(events, documents, (self._keys.service.kid,))
+        loader.load(events, documents, (self._keys.service.kid,), also)
         seen = self._seen(session, head, [*events, *loader.bodies.values()])
         walk = Walk(loader.facts, head.size, seen, self._documents(session))
         walk.bodies.update(loader.bodies)

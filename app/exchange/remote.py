@@ -84,7 +84,7 @@ class RemoteLedger:
     """The doors of one ledger; use it as a context."""
 
     def __init__(
-        self, url: str, login: Login | None = None, *, pause: Callable[[float], object] = time.sleep
+        self, url: str, login: Login | None = None, *, pause: Callable[[float], object] = time.sleep, tries: int = TRIES
     ) -> None:  # fmt: skip
         """Take the ledger's address.
 
@@ -92,6 +92,7 @@ class RemoteLedger:
             url: The prefix of `checkpoint` and `tile/…`, `https://custody.example/ledger/pemilu2029-64`.
             login: Earns tokens for bundles and documents where they are not public.
             pause: Waits so many seconds.
+            tries: How often a request is sent when its failure may pass.
 
         Raises:
             MalformedError: It is no http address, or has credentials, a query or a fragment in it.
@@ -115,7 +116,7 @@ class RemoteLedger:
         self._client = httpx.Client(
             base_url=base, timeout=timeout, verify=is_tls, follow_redirects=False, trust_env=False
         )
-        self._login, self._pause = login, pause
+        self._login, self._pause, self._tries = login, pause, tries
 
     def close(self) -> None:
         """Hang up."""
@@ -158,7 +159,7 @@ class RemoteLedger:
 
     def _get(self, path: str, limit: int, *, secret: bool = False) -> bytes:
         problem, again = "", False
-        for attempt in range(TRIES):
+        for attempt in range(self._tries):
             if attempt:
                 self._pause(_pause_seconds(attempt, problem))
             try:

@@ -17,6 +17,7 @@ from app.web import (
     health,
     labels,
     ledger,
+    ledgers,
     oauth,
     people,
     places,
@@ -34,7 +35,7 @@ from app.web.schemas import SCHEMAS, SECURITY
 
 ROUTERS: tuple[APIRouter, ...] = (
     events.router, documents.router, labels.router, units.router, records.router, places.router, enrolments.router,
-    people.router, ledger.router, oauth.router, site.router, health.router,
+    people.router, ledger.router, ledgers.router, oauth.router, site.router, health.router,
 )  # fmt: skip
 DESCRIPTION = (
     "Shared evidence of who held which ballots, when, that no single agency can rewrite. Events are signed by the "

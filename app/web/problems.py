@@ -92,6 +92,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "supervisor_handles": (403, "A supervisor does not handle goods"),
     # -- what is not there
     "not_found": (404, "Not found"),
+    "no_list": (404, "No list of ledgers"),
     "no_ledger": (404, "No such ledger"),
     "tile_path": (404, "No such tile"),
     "method_not_allowed": (405, "Method not allowed"),

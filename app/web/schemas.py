@@ -94,6 +94,10 @@ SCHEMAS: dict[str, Schema] = {
         "origin name demo genesis ledger_key ledger_keys size witnesses", size=_NUMBER, demo={"type": "boolean"},
         ledger_keys=_list(_TEXT), witnesses=_list(_object("name key size cosigned_at")),
     ),
+    "Shards": _object(
+        "items",
+        items=_list(_object("origin size root index event taken_at", size=_NUMBER, index=_NUMBER, event=_HASH)),
+    ),
     "Health": _object("status", status=_TEXT, failing=_list(_TEXT)),
     "Token": _object(
         "access_token token_type expires_in scope", access_token=_TEXT, token_type={"const": "Bearer"},

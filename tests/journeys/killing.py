@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,10 +84,9 @@ def _wait_ready(process: subprocess.Popen[bytes], port: int) -> None:
     while time.monotonic() < deadline:
         assert process.poll() is None, "the service ended before it was ready"
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-            connection.request("GET", "/readyz")
-            ready = connection.getresponse().status == 200
-            connection.close()
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=2)) as connection:
+                connection.request("GET", "/readyz")
+                ready = connection.getresponse().status == 200
         except OSError:
             ready = False
         if ready:

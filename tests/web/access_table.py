@@ -40,6 +40,8 @@ DOORS: dict[str, frozenset[str]] = {
     "DELETE /v1/officers/{officer}/name": frozenset({REGISTRAR}),
     "GET /v1/agencies": EVERYBODY,
     "GET /v1/ledger": PUBLIC,
+    "GET /v1/ledgers": PUBLIC,
+    "GET /v1/shards": PUBLIC,
     "GET /ledger/{name}/checkpoint": PUBLIC,
     "GET /ledger/{name}/checkpoint.witnessed": PUBLIC,
     "GET /ledger/{name}/policy": PUBLIC,
