@@ -15,7 +15,7 @@ from app.db import ReadSession
 from app.errors import ServiceError
 from app.keys import records as key_records
 from app.keys.state import Device, Key
-from app.ledger.append import Reader, read_head
+from app.ledger.append import Reader
 from app.ledger.checkpoint import open_checkpoint
 from app.ledger.tree import leaf_hash
 from app.units import records as unit_records
@@ -43,7 +43,7 @@ def _tree(session: ReadSession, recorder: Recorder, rows: list[tuple[int, bytes,
         found.append("leaves are not contiguous")
     found += [f"leaf {index}: hash is not its bytes'" for index, data, stored in rows if leaf_hash(data) != stored]
     try:
-        head = read_head(session)
+        head = recorder.head(session)
     except ServiceError as error:
         return [*found, f"head: {error.code}"]
     root = Tree([data for _, data, _ in rows]).mth(0, len(rows))
