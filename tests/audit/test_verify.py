@@ -99,6 +99,19 @@ def test_a_wrong_pin_fails(shelf: Shelf):
     assert verify_bundle(data, genesis=shelf.genesis, ledger_keys=["k+00000000+AA"]).result == "FAIL"
 
 
+def test_no_single_byte_of_a_bundle_may_change(shelf: Shelf):
+    """Every byte of a whole bundle as it is handed out, one after the other; none is left to chance."""
+    whole = min((packed(shelf[name]) for name in shelf.bundles), key=len)
+    rng, passed = random.Random(6), []
+    for place in range(len(whole)):
+        bent = bytearray(whole)
+        bent[place] ^= rng.randrange(1, 256)
+        if verify_bundle(bytes(bent), genesis=shelf.genesis).result != "FAIL":
+            passed.append((place, bent[place]))
+    assert not passed
+    assert verify_bundle(whole, genesis=shelf.genesis).result == "PASS", "the control"
+
+
 def test_no_changed_byte_of_any_file_passes(shelf: Shelf):
     """One byte of one file flipped at random: the manifest knows."""
     rng = random.Random(7)
