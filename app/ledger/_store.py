@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import func, insert, select
 
-from app.db import Session, WriteSession, among, bulk_insert, run
+from app.db import Session, WriteSession, among, bulk_insert, one_value, run
 from app.ledger._tables import CHECKPOINT, LEAF, LEDGER
 
 
@@ -98,6 +98,13 @@ def first_checkpoint_from(session: Session, ledger_id: int, size: int) -> tuple[
     return (row[0], bytes(row[1])) if row else None
 
 
+def made_from(session: Session, ledger_id: int, size: int) -> int | None:
+    """Return when the first checkpoint at or beyond a size was made, UTC milliseconds; None when there is none."""
+    sql = "SELECT made_ms FROM ledger_checkpoint WHERE ledger_id = ? AND size >= ? ORDER BY size LIMIT 1"
+    found = run(session, sql, ledger_id, size).first()
+    return int(found[0]) if found else None
+
+
 def last_checkpoint(session: Session, ledger_id: int, *, until_ms: int | None = None) -> tuple[int, bytes, int] | None:
     """Return (size, note, made_ms) of the newest checkpoint, or of the newest made until a time."""
     statement = select(CHECKPOINT.c.size, CHECKPOINT.c.note, CHECKPOINT.c.made_ms).where(
@@ -189,6 +196,13 @@ def insert_alarm(
     sql = "INSERT INTO ledger_alarm (ledger_id, id, at_ms, kind, source, detail, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
     run(session, sql, ledger_id, number, at_ms, *told, body)
     return number
+
+
+def alarm_count(session: Session, ledger_id: int) -> int:
+    """Return how many alarms there are."""
+    return int(
+        one_value(session, "SELECT count(*) FROM ledger_alarm WHERE ledger_id = :ledger_id", ledger_id=ledger_id)
+    )
 
 
 def alarm_rows(session: Session, ledger_id: int) -> list[tuple[int, int, str, str, str, bytes | None]]:

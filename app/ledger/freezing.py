@@ -44,6 +44,11 @@ def alarms(session: Session, ledger_id: int) -> list[Alarm]:
     return [Alarm(*row) for row in _store.alarm_rows(session, ledger_id)]
 
 
+def count(session: Session, ledger_id: int) -> int:
+    """Return how many alarms there have been."""
+    return _store.alarm_count(session, ledger_id)
+
+
 def freeze(session: WriteSession, ledger_id: int, reason: str) -> None:
     """Stop every writer from its next transaction on."""
     _store.freeze(session, ledger_id, reason)

@@ -95,6 +95,19 @@ def progress(session: Session, ledger_id: int) -> dict[str, Progress]:
     return {key: Progress(key, size, at_s) for key, size, at_s in _store.newest_by_key(session, ledger_id)}
 
 
+def lag_ms(session: Session, ledger_id: int, now_ms: int) -> int:
+    """Return how long the oldest checkpoint beyond the newest witnessed one has waited; 0 when none does.
+
+    Args:
+        session: Reading.
+        ledger_id: The ledger.
+        now_ms: UTC milliseconds, by the clock that the ledger goes by.
+    """
+    found = newest_witnessed(session, ledger_id)
+    waiting = _store.made_from(session, ledger_id, found[0] + 1 if found else 1)
+    return max(0, now_ms - waiting) if waiting is not None else 0
+
+
 def standing(session: Session, ledger_id: int, policy: TrustPolicy | None) -> dict[str, Any]:
     """Return how far the witnesses of a policy have come, JSON-ready: the newest size that met it, and each one's."""
     found = newest_witnessed(session, ledger_id)

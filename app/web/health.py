@@ -1,11 +1,16 @@
 """For whoever runs the service: alive, ready, counted."""
 
+from contextlib import suppress
+
 from fastapi import APIRouter
+from sqlalchemy.exc import DBAPIError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.errors import ServiceError
+from app.ledger import freezing
 from app.ledger.append import read_head
+from app.ledger.witnessed import lag_ms, newest_witnessed
 from app.web.answers import Json
 from app.web.auth import public
 from app.web.declare import Says, declare, ref
@@ -50,5 +55,19 @@ def _reads(services: Services) -> bool:
     **declare(_OPERATION, {200: Says("Prometheus' text format.", {"type": "string"}, "text/plain")}, tag="operations"),
 )
 def metrics(request: Request) -> Response:
-    """Return counters for Prometheus."""
-    return Response(services_of(request).metrics.text(), 200, {"Content-Type": CONTENT_TYPE})
+    """Return counters for Prometheus; those of the ledger itself keep their last value while the database is away."""
+    services = services_of(request)
+    with suppress(ServiceError, DBAPIError):
+        _count_ledger(services)
+    return Response(services.metrics.text(), 200, {"Content-Type": CONTENT_TYPE})
+
+
+def _count_ledger(services: Services) -> None:
+    with services.db.read() as session:
+        head = read_head(session, services.view.name)
+        found = newest_witnessed(session, head.ledger_id)
+        lag = lag_ms(session, head.ledger_id, services.mandate_ms(session)) if services.trust is not None else 0
+        services.metrics.ledger(
+            frozen=head.frozen is not None, alarms=freezing.count(session, head.ledger_id),
+            witnessed_size=found[0] if found is not None else 0, lag_seconds=lag / 1000,
+        )  # fmt: skip

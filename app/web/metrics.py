@@ -33,12 +33,29 @@ class Metrics:
         self._queue = Gauge("custody_queue_events", "Events waiting for the writer.", registry=registry)
         self._size = Gauge("custody_tree_size", "Leaves of the published checkpoint.", registry=registry)
         self._healthy = Gauge("custody_writer_healthy", "1 while this process can record.", registry=registry)
+        self._frozen = Gauge("custody_ledger_frozen", "1 while the ledger is frozen.", registry=registry)
+        self._alarms = Gauge("custody_ledger_alarms", "Alarms over the ledger, ever.", registry=registry)
+        self._witnessed = Gauge(
+            "custody_witnessed_size", "Leaves of the newest checkpoint that met the policy of witnesses.",
+            registry=registry,
+        )  # fmt: skip
+        self._lag = Gauge(
+            "custody_witnessed_lag_seconds", "How long the oldest checkpoint beyond that one has waited.",
+            registry=registry,
+        )  # fmt: skip
 
     def observe(self, waiting: Callable[[], float], size: Callable[[], float], healthy: Callable[[], bool]) -> None:
         """Read these when somebody asks."""
         self._queue.set_function(waiting)
         self._size.set_function(size)
         self._healthy.set_function(lambda: float(healthy()))
+
+    def ledger(self, *, frozen: bool, alarms: int, witnessed_size: int, lag_seconds: float) -> None:
+        """Set what is read from the database when somebody asks; a ledger without witnesses lags behind nobody."""
+        self._frozen.set(frozen)
+        self._alarms.set(alarms)
+        self._witnessed.set(witnessed_size)
+        self._lag.set(lag_seconds)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request by its route's template, never by its path."""

@@ -2,9 +2,11 @@
 
 import shutil
 import time
+from dataclasses import replace
 
 import pytest
 
+from app.ledger import freezing
 from app.ledger.checkpoint import Checkpoint
 from app.ledger.note import MAX_NOTE_BYTES, Note, SignatureType, SignerKey
 from app.ledger.policy import TrustPolicy
@@ -101,13 +103,39 @@ def test_an_older_cosignature_never_takes_the_place_of_a_newer_one(live, base):
     assert times == [NOW_S + 5]
 
 
+def counted(live):
+    lines = [line.split(" ") for line in live.http.get("/metrics").text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in lines if name.startswith(("custody_witnessed", "custody_ledger"))}
+
+
+def test_operators_see_how_far_the_witnesses_are_and_what_is_wrong(live, base):
+    size = Checkpoint.parse(newest(live, base).text).size
+    before = counted(live)
+    assert before["custody_witnessed_size"] == 0
+    assert before["custody_witnessed_lag_seconds"] > 0
+    bring(live, base, cosigned(newest(live, base), *WITNESSES[:2]))
+    assert counted(live) == {
+        "custody_ledger_frozen": 0, "custody_ledger_alarms": 0, "custody_witnessed_size": size,
+        "custody_witnessed_lag_seconds": 0,
+    }  # fmt: skip
+    live.house.enrol("OFF-1", small.KPU, "LOGISTIK", small.CITY)
+    assert counted(live)["custody_witnessed_size"] == size
+    with live.db.write() as session:
+        freezing.raise_alarm(session, live.services.ledger_id, 0, kind="claim", source="a", detail="told")
+        freezing.freeze(session, live.services.ledger_id, "told")
+    found = counted(live)
+    assert (found["custody_ledger_frozen"], found["custody_ledger_alarms"]) == (1, 1)
+    with live.db.write() as session:
+        freezing.thaw(session, live.services.ledger_id)
+
+
 def test_what_is_no_cosignature_is_refused_and_leaves_nothing(live, base):
     note = newest(live, base)
     good = cosigned(note, WITNESSES[0])
     other_size = note.text.replace(f"\n{Checkpoint.parse(note.text).size}\n", "\n999999\n")
     other_root = note.text.replace(note.text.split("\n")[2], "A" * 43 + "=")
-    bent = bytearray(good)
-    bent[-20] ^= 1
+    (line,) = Note.parse(good).signatures
+    bent = Note(note.text, (replace(line, blob=line.blob[:-1] + bytes([line.blob[-1] ^ 1])),)).to_bytes()
     for body, status, code in (
         (b"", 400, "note"),
         (b"nonsense", 400, "note"),
@@ -115,7 +143,7 @@ def test_what_is_no_cosignature_is_refused_and_leaves_nothing(live, base):
         (good[:-1], 400, None),
         (good + b"\n", 400, None),
         (good.replace(b"\n", b"\r\n"), 400, None),
-        (bytes(bent), 401, "cosignature"),
+        (bent, 401, "cosignature"),
         (cosigned(note, STRANGER), 401, "cosignature"),
         (Note(note.text, note.signatures).to_bytes(), 401, "cosignature"),
         (cosigned(Note(other_size, note.signatures), WITNESSES[0]), 404, "no_checkpoint"),
