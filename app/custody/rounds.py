@@ -6,7 +6,6 @@ ledger time is that of its newest event, never the machine's: a story that was t
 itself. What the clock writes goes through the intake like everything else.
 """
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -21,6 +20,7 @@ from app.custody.record import Recorder
 from app.db import Database
 from app.errors import BusyError
 from app.keys.tokens import purge
+from app.recurring import Recurring
 
 log = structlog.get_logger(__name__)
 WAIT_SECONDS = 60
@@ -45,10 +45,10 @@ class Rounds:
         """
         self._settings, self._clock, self._db = settings, clock, db
         self._recorder, self._intake, self._demo = recorder, intake, demo
-        self._stopping = threading.Event()
         self._rounds = 0
         self._next_commit = time.monotonic() + settings.heads_seconds
-        self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
+        every = settings.sweep_seconds
+        self._thread = Recurring("clock", self._turn, first_seconds=every, again_seconds=every)
 
     def start(self) -> None:
         """Start the thread."""
@@ -56,14 +56,12 @@ class Rounds:
 
     def stop(self) -> None:
         """End the thread after the round it is in."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.stop()
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self._settings.sweep_seconds):
-            for work in (self.sweep, self.commit, self.purge):
-                self._guarded(work)
+    def _turn(self) -> float:
+        for work in (self.sweep, self.commit, self.purge):
+            self._guarded(work)
+        return self._settings.sweep_seconds
 
     def _guarded(self, work: Callable[[], object]) -> None:
         """Do one piece of work; what fails is logged and tried again in the next round."""
@@ -91,7 +89,7 @@ class Rounds:
         if not self._settings.heads_seconds or time.monotonic() < self._next_commit:
             return 0
         made, left = 0, 1
-        while left and not self._stopping.is_set() and (not made or not self._intake.waiting):
+        while left and not self._thread.stopping and (not made or not self._intake.waiting):
             now_ms = self._now_ms()
             done = self._intake.call(lambda: commit_heads(self._recorder, now_ms)).result(WAIT_SECONDS)  # noqa: B023 - called at once
             made += done is not None

@@ -5,7 +5,6 @@ A ledger that shows another history raises an alarm, once, with its note as evid
 happens to it is for people. Nothing here stops anything else.
 """
 
-import threading
 from collections.abc import Sequence
 
 import structlog
@@ -21,6 +20,7 @@ from app.exchange.shards import Looked, look
 from app.ledger import freezing
 from app.ledger.directory import LedgerList, open_list
 from app.ledger.note import MAX_NOTE_BYTES, VerifierKey
+from app.recurring import Recurring
 
 log = structlog.get_logger(__name__)
 WAIT_SECONDS = 60
@@ -71,8 +71,8 @@ class ShardClock:
         self._recorder, self._intake = recorder, intake
         self._listed()
         self._trouble: dict[str, str] = {}
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="shards", daemon=True)
+        every = settings.shard_seconds
+        self._thread = Recurring("shards", self._turn, first_seconds=every, again_seconds=every)
 
     def start(self) -> None:
         """Start the thread."""
@@ -80,9 +80,7 @@ class ShardClock:
 
     def stop(self) -> None:
         """End the thread after the round that it is in."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.stop()
 
     def round(self) -> list[Looked]:
         """Ask every other ledger once, and take what grew.
@@ -136,11 +134,10 @@ class ShardClock:
             self._trouble = trouble
             log.warning("ledgers_not_taken", ledgers=trouble)
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self._settings.shard_seconds):
-            try:
-                self.round()
-            except BusyError:
-                log.info("shard_round_postponed")
-            except Exception:
-                log.exception("shard_round_failed")
+    def _turn(self) -> float:
+        """Do a round; one that the ledger has no time for comes again."""
+        try:
+            self.round()
+        except BusyError:
+            log.info("shard_round_postponed")
+        return self._settings.shard_seconds

@@ -4,8 +4,6 @@ An authority that is down, dear or wrong stops nothing: a failure is a line in t
 later. Between two stamps at least `tsa_seconds` pass, over restarts too, for authorities count what they sell.
 """
 
-import threading
-
 import structlog
 
 from app.clock import Clock
@@ -14,6 +12,7 @@ from app.db import Database
 from app.errors import ServiceError
 from app.exchange.timestamps import authority_of, stamp_newest
 from app.ledger.stamps import newest_stamped
+from app.recurring import Recurring
 
 log = structlog.get_logger(__name__)
 FIRST_SECONDS = 10
@@ -34,8 +33,8 @@ class StampClock:
         """
         self._settings, self._clock, self._db, self._ledger_id = settings, clock, db, ledger_id
         self._every = settings.tsa_seconds
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="stamps", daemon=True)
+        first = min(FIRST_SECONDS, self._every)
+        self._thread = Recurring("stamps", self.round, first_seconds=first, again_seconds=AGAIN_SECONDS)
 
     def start(self) -> None:
         """Start the thread."""
@@ -43,9 +42,7 @@ class StampClock:
 
     def stop(self) -> None:
         """End the thread after the round that it is in."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.stop()
 
     def round(self) -> float:
         """Have the newest witnessed checkpoint stamped when it is time; return the seconds until the next look."""
@@ -62,15 +59,6 @@ class StampClock:
             return again
         log.info("stamped", size=made.size, authority=made.authority, at_ms=made.at_ms)
         return self._every
-
-    def _run(self) -> None:
-        pause: float = min(FIRST_SECONDS, self._every)
-        while not self._stopping.wait(pause):
-            try:
-                pause = self.round()
-            except Exception:
-                log.exception("stamp_round_failed")
-                pause = AGAIN_SECONDS
 
     def _wait_seconds(self) -> float:
         """Return how long the last stamp is young enough, by the authority's clock and ours; never more than once."""

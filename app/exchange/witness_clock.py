@@ -4,8 +4,6 @@ Rounds wait for other agencies' machines and never for the ledger's lock: whatev
 recorded. A checkpoint that too few have cosigned for a minute, or for ten, is told in the log; `/metrics` shows it.
 """
 
-import threading
-
 import structlog
 
 from app.clock import Clock
@@ -17,6 +15,7 @@ from app.exchange.witnessing import Witnessing
 from app.ledger.note import VerifierKey
 from app.ledger.policy import TrustPolicy
 from app.ledger.witnessed import newest_witnessed
+from app.recurring import Recurring
 
 log = structlog.get_logger(__name__)
 LATE_SECONDS = (60, 600)
@@ -58,11 +57,11 @@ class WitnessClock:
             db, ledger_id, origin, policy, timeout_seconds=settings.witness_timeout_seconds,
             recosign_seconds=settings.recosign_seconds,
         )  # fmt: skip
-        self._stopping = threading.Event()
         self._lagging_since_ms = 0
         self._told = 0
         self._unheard: dict[str, str] = {}
-        self._thread = threading.Thread(target=self._run, name="witnesses", daemon=True)
+        every = settings.witness_seconds
+        self._thread = Recurring("witnesses", self._turn, first_seconds=every, again_seconds=every)
 
     def check(self) -> None:
         """Compare this database with what every witness has seen.
@@ -85,9 +84,7 @@ class WitnessClock:
 
     def stop(self) -> None:
         """End the thread after the round that it is in."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.stop()
         self.witnessing.close()
 
     def round(self) -> None:
@@ -99,14 +96,13 @@ class WitnessClock:
             log.warning("witnesses_unavailable", witnesses=done.unavailable)
         self._tell_lag(done.size if done is not None else 0, now_ms)
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self._settings.witness_seconds):
-            try:
-                self.round()
-            except BusyError:
-                log.info("witness_round_postponed")
-            except Exception:
-                log.exception("witness_round_failed")
+    def _turn(self) -> float:
+        """Do a round; one that the database has no time for comes again."""
+        try:
+            self.round()
+        except BusyError:
+            log.info("witness_round_postponed")
+        return self._settings.witness_seconds
 
     def _keys(self) -> list[VerifierKey]:
         with self._db.read() as session:
