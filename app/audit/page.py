@@ -13,7 +13,7 @@ from pathlib import Path
 from app.canon import sha256
 
 _WEB = Path(__file__).resolve().parent.parent / "web"
-_IMPORT = 'import { parsePolicy, verifyBundle } from "./verify.js";\n'
+_IMPORT = 'import { missingFeatures, parsePolicy, pinnedLedgers, verifyBundle } from "./verify.js";\n'
 
 
 @cache

@@ -6,10 +6,13 @@ Every secret and every id comes from one seed, so the same code makes the same v
 signature, whose making is randomised); run it again when the README of bundles or the form of an event changes. A
 vector is
 
-    {name, zip (base64), pins: {genesis, origin, ledger_keys, policy (base64)}, result, reasons, python_only, browser_only}
+    {name, zip (base64), pins: {genesis, origin, ledgers (base64), ledgers_key, ledger_keys, policy (base64)}, result, reasons,
+     python_only, browser_only}
 
 `reasons` are codes that must be among those told; `python_only` and `browser_only` are for one of the two. Where the two verifiers
-rightly differ, `browser` or `python` holds the result and reasons of that one.
+rightly differ, `browser` or `python` holds the result and reasons of that one. The folder `lists` holds signed lists of
+ledgers by themselves, `texts.json` as {name, text, code} and `notes.json` as {name, note (base64), key, code}; the code is
+null for what is a list.
 """
 
 import json
@@ -31,8 +34,10 @@ from app.clock import rfc3339_ms
 from app.custody.found import public_jwk
 from app.custody.serverkeys import ServerKeys
 from app.db import Database
+from app.errors import ServiceError
 from app.keys.signing import PrivateKey
-from app.ledger.note import NoteSignature, SignatureType, SignerKey
+from app.ledger.directory import HEADER, MAX_LEDGERS, LedgerList, Listed, open_list, sign_list
+from app.ledger.note import NoteSignature, SignatureType, SignerKey, VerifierKey
 from app.ledger.proof import TlogProof
 from app.ledger.tree import root_of
 from tests import small as s
@@ -40,6 +45,7 @@ from tests.audit import forge
 from tests.audit.forge import Files, Forge, bundle, entry, zipped
 from tests.audit.journey import with_private
 from tests.custody.town import PEOPLE, Town
+from tests.ledger import test_directory as lists
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "bundle"
 SEED = 20241126
@@ -734,7 +740,155 @@ def additions(stories: dict[str, Story]) -> Book:
     return book
 
 
-BOOKS = (whole, signatures, proofs, checkpoints, shapes, loose, policies, heads, additions)
+def ledgers(stories: dict[str, Story]) -> Book:
+    """Bundles under a signed list of ledgers, which stands instead of the genesis."""
+    book, base, key = Book("ledgers"), stories["lot"], lists.LIST_KEY
+    origin, own = base.forge.origin, base.forge.keys[0]
+    listed = Listed(origin, base.genesis, own.verifier(), "https://kpu.example/ledger/a")
+    many = sign_list(LedgerList(tuple(sorted((*lists.LEDGERS.ledgers, listed), key=lambda one: one.origin))), key)
+
+    def add(name: str, signed: bytes | None, result: str, *reasons: str, **how: Any) -> None:
+        data = how.pop("data", None) or base.zip()
+        signed_list = b64encode(signed).decode() if signed is not None else None
+        pins = {"ledgers": signed_list, "ledgers_key": key.verifier().to_text(), **how}
+        book.add(name, data, result, *reasons, **{pin: value for pin, value in pins.items() if value is not None})
+
+    add("a listed ledger among others", many, "PASS", "not_latest")
+    add("a ledger that is not listed", lists.SIGNED, "FAIL", "ledger_not_listed")
+    add("an empty list", sign_list(LedgerList(()), key), "FAIL", "ledger_not_listed")
+    other = Listed(origin, b64url_encode(bytes(32)), own.verifier())
+    add("listed with another genesis", sign_list(LedgerList((other,)), key), "FAIL", "genesis_mismatch")
+    elsewhere = "other.example/ledger/x"
+    stranger = SignerKey(elsewhere, SignatureType.NOTE, OTHER_KEY_SEED).verifier()
+    moved = sign_list(LedgerList((Listed(elsewhere, base.genesis, stranger),)), key)
+    add("a manifest that names a listed ledger", moved, "FAIL", "origin_mismatch", data=base.zip(ledger=elsewhere))
+    renewed = SignerKey(origin, SignatureType.NOTE, NEW_KEY_SEED).verifier()
+    later = sign_list(LedgerList((Listed(origin, base.genesis, renewed),)), key)
+    add("a list that names the key of after a rotation", later, "PASS")
+    add("a list signed by another key", sign_list(LedgerList((listed,)), lists_stranger()), "FAIL", "note_signature")
+    add("a key that is none", many, "FAIL", "verifier_key", ledgers_key="nonsense")
+    add("a signed text that is no list", signed_text(f"{HEADER}\n\n", key), "FAIL", "ledger_list")
+    add("one bit of the list", many[:-9] + bytes([many[-9] ^ 1]) + many[-8:], "FAIL", "note_signature")
+    add("a bundle that is none", many, "FAIL", "bundle_zip", data=b"PK junk")
+    add("neither a list nor a bundle", b"junk", "FAIL", "note", data=b"PK junk")
+    index = base.index_of("unit.commission")
+    gone = base.files()
+    del gone[f"proofs/{index}.tlog-proof"]
+    add("a broken bundle of a listed ledger", many, "FAIL", "proof_missing", data=base.zip(gone))
+    quorum = b64encode(_policy(f"witness w {WITNESSES[0].verifier().to_text()}", "quorum w")).decode()
+    add("a policy beside the list", many, "INCOMPLETE", "quorum", policy=quorum)
+    add("a list and a genesis", many, "INCOMPLETE", "usage", genesis=base.genesis)
+    add("a list and an origin", many, "INCOMPLETE", "usage", origin=origin)
+    add("a list without its key", many, "INCOMPLETE", "usage", ledgers_key=None)
+    add("a key without its list", None, "INCOMPLETE", "usage")
+    return book
+
+
+BOOKS = (whole, signatures, proofs, checkpoints, shapes, loose, policies, heads, additions, ledgers)
+
+
+# -- lists of ledgers by themselves --------------------------------------------------------------------
+
+
+def lists_stranger() -> SignerKey:
+    """Return another key of the list's name."""
+    return SignerKey(lists.LIST_KEY.name, SignatureType.NOTE, OTHER_KEY_SEED)
+
+
+def signed_text(text: str, key: SignerKey) -> bytes:
+    """Sign any text, whether or not a list, or a note, can be made of it."""
+    return f"{text}\n{key.sign(text).to_text()}\n".encode()
+
+
+def texts() -> dict[str, str]:
+    """Return texts of lists by name: good ones, and each flaw that `tests/ledger/test_directory.py` knows."""
+    first, second = lists.ledger(11), lists.ledger(64)
+    astral = [_named("kpu.example/\uff5e", 1), _named("kpu.example/\U0001f5f3", 2)]  # in UTF-16 the other way round
+    many = [lists.line(_named(f"l/{n:04}", n + 1)) for n in range(MAX_LEDGERS + 1)]
+    shared = SignerKey(second.origin, SignatureType.NOTE, (11).to_bytes(32, "big")).verifier()
+    good = ("https://kpu.example:8443/ledger/a", "http://127.0.0.1:8000/ledger/a", "https://kpu.example",
+            "https://kpu.example/" + "a" * 480)  # fmt: skip
+    return {
+        "two ledgers": lists.LEDGERS.to_text(),
+        "no ledger": _list(),
+        "ordered by code points": _list(*map(lists.line, astral)),
+        "1,000 ledgers": _list(*many[:-1]),
+        **{f"the address {url[:40]}": _list(f"{lists.GOOD} {url}") for url in good},
+        **lists.FLAWS,
+        **{f"no address: {url[:40]}": _list(f"{lists.GOOD} {url}") for url in lists.URLS},
+        "an address too long by one": _list(f"{lists.GOOD} {good[-1]}a"),
+        "a host in two spellings": _list(f"{lists.GOOD} HTTPS://kpu.example/a"),
+        "ordered by UTF-16": _list(*map(lists.line, reversed(astral))),
+        "1,001 ledgers": _list(*many),
+        "two of one genesis": _list(lists.line(first), lists.line(second, genesis=first.genesis)),
+        "two of one key": _list(lists.line(first), lists.line(second, key=shared.to_text())),
+        "one origin twice": _list(lists.line(first), lists.line(_named(first.origin, 9))),
+        "a witness's key": _list(lists.line(second, key=_witness(second.origin).to_text())),
+        "another origin than the key's": _list(lists.line(second, origin=first.origin)),
+        "a genesis with spare bits": _list(lists.line(second, genesis=second.genesis[:-1] + "B")),
+        "a byte order mark in the text": f"\ufeff{lists.LEDGERS.to_text()}",
+        "a comment behind": f"{lists.LEDGERS.to_text()}# end\n",
+    }
+
+
+def notes() -> dict[str, tuple[bytes, str]]:
+    """Return signed lists and the key that is pinned, by name."""
+    key, signed = lists.LIST_KEY, lists.SIGNED
+    vkey = key.verifier().to_text()
+    witness = SignerKey(key.name, SignatureType.COSIGNATURE, b"\x31" * 32)
+    text = lists.LEDGERS.to_text()
+    cosigned = f"{text}\n{witness.cosign(text, COSIGNED_AT).to_text()}\n".encode()
+    changed = {
+        "as it was signed": signed,
+        "a stranger's signature beside": forge.with_lines(signed, lists_stranger().sign(text)),
+        "cut in the middle": signed[: len(signed) // 2], "its last byte missing": signed[:-1], "nothing": b"",
+        "a newline behind": signed + b"\n", "a newline in front": b"\n" + signed, "twice": signed + signed,
+        "a byte order mark": b"\xef\xbb\xbf" + signed, "another text": signed.replace(b"-64 ", b"-65 "),
+        "too many bytes": signed_text(_list(*["x"] * 33_000), key),
+        "signed by another": signed_text(text, lists_stranger()),
+        "a second signature, wrong": forge.with_lines(signed, NoteSignature(key.name, key.verifier().key_id, bytes(64))),
+    }  # fmt: skip
+    return {
+        **{name: (data, vkey) for name, data in changed.items()},
+        "pinned to another key": (signed, lists_stranger().verifier().to_text()),
+        "a witness's cosignature": (cosigned, witness.verifier().to_text()),
+        "no key": (signed, ""),
+        "a key with another id": (signed, vkey.replace(key.verifier().key_id.hex(), "0" * 8)),
+        **{f"signed: {name}": (signed_text(one, key), vkey) for name, one in texts().items() if len(one) < 4096},
+    }
+
+
+def _named(origin: str, n: int) -> Listed:
+    key = SignerKey(origin, SignatureType.NOTE, n.to_bytes(32, "big")).verifier()
+    return Listed(origin, b64url_encode(n.to_bytes(32, "big")), key)
+
+
+def _witness(name: str) -> VerifierKey:
+    return SignerKey(name, SignatureType.COSIGNATURE, OTHER_KEY_SEED).verifier()
+
+
+def _list(*lines: str) -> str:
+    return "".join(f"{line}\n" for line in (HEADER, *lines))
+
+
+def code_of(act: Callable[[], Any]) -> str | None:
+    """Return the code that an act is refused with, or None."""
+    try:
+        act()
+    except ServiceError as error:
+        return error.code
+    return None
+
+
+def make_lists() -> dict[str, list[dict[str, Any]]]:
+    """Make the vectors of lists, by file; the codes are what Python says."""
+    return {
+        "texts": [{"name": name, "text": text, "code": code_of(lambda text=text: LedgerList.parse(text))}
+                  for name, text in texts().items()],
+        "notes": [{"name": name, "note": b64encode(note).decode(), "key": key,
+                   "code": code_of(lambda note=note, key=key: open_list(note, VerifierKey.parse(key)))}
+                  for name, (note, key) in notes().items()],
+    }  # fmt: skip
 
 
 def make() -> dict[str, list[dict[str, Any]]]:
@@ -751,8 +905,9 @@ def make() -> dict[str, list[dict[str, Any]]]:
 
 def main() -> None:
     """Write the files."""
-    FOLDER.mkdir(exist_ok=True)
-    for name, vectors in make().items():
+    (FOLDER / "lists").mkdir(parents=True, exist_ok=True)
+    made = {**make(), **{f"lists/{name}": vectors for name, vectors in make_lists().items()}}
+    for name, vectors in made.items():
         text = json.dumps(vectors, indent=1, ensure_ascii=False) + "\n"
         (FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
         sys.stdout.write(f"{name}: {len(vectors)} vectors, {len(text)} bytes\n")

@@ -91,7 +91,10 @@ FLAWS = {
 URLS = (
     "https://kpu.example/ledger/a/", "ftp://kpu.example/a", "https://user@kpu.example/a", "https://kpu.example/a?b",
     "https://kpu.example/a#b", "https:///a", "https://kpu.example/é", "//kpu.example/a", "https://[/a", "kpu.example",
-    "https://kpu.example/" + "a" * 500,
+    "https://kpu.example/" + "a" * 500, "https://@kpu.example/a", "https://:pw@kpu.example/a", "https://a[::1]b/a", "https://[::1]/a",
+    "https://[::1]junk/a", "https://[v1.x]/a", "https://[fe80::1%25eth0]/a", "https://KPU.example/a", "https://kpu.example:/a",
+    "https://kpu.example:x/a", "https://kpu.example//a", "https://kpu..example/a", "HTTPS://kpu.example/a",
+    "https://kpu.example/a\n",
 )  # fmt: skip
 
 
@@ -99,6 +102,13 @@ URLS = (
 def test_another_spelling_is_no_list(text):
     with pytest.raises(MalformedError):
         LedgerList.parse(text)
+
+
+@pytest.mark.parametrize("url", [
+    "https://kpu.example/ledger/a", "http://127.0.0.1:8000/ledger/a", "https://kpu-64.example", "https://kpu.example/a:b@c",
+])  # fmt: skip
+def test_an_address_that_is_one_is_taken(url):
+    assert LedgerList.parse(f"{HEADER}\n{GOOD} {url}\n").ledgers[0].url == url
 
 
 @pytest.mark.parametrize("url", URLS)

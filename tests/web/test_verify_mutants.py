@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 
 from tests.browser import running_chromium
 from tests.web.jsmodule import module_page
-from tests.web.test_verify_vectors import RUN
+from tests.web.test_verify_vectors import LISTS, RUN
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "bundle"
 MUTANTS = [  # book, what is taken away, what stands there then
@@ -36,6 +36,44 @@ MUTANTS = [  # book, what is taken away, what stands there then
     ("heads", "if (!before || before.hash !== record.hash || seq !== record.seq) {", "if (false) {"),
     ("heads", "(author !== this.service || Object.keys(signers).length > 1)", "false"),
     ("additions", "this.ledgerKeys = await Promise.all(texts", "await Promise.all(texts"),
+    ("ledgers", "genesis: listed.genesis, origin: listed.origin", "genesis: listed.genesis"),
+    ("ledgers", "genesis: listed.genesis, origin: listed.origin", "genesis: bundle.told.genesis, origin: listed.origin"),
+    ("ledgers", "if (ledgers && !listed) {", "if (false) {"),
+    ("ledgers", "(one) => one.origin === bundle.told.ledger", "() => true"),
+    ("ledgers", "ledgersKey === undefined || genesis || origin) {", "ledgersKey === undefined || origin) {"),
+    ("ledgers", "ledgersKey === undefined || genesis || origin) {", "ledgersKey === undefined || genesis) {"),
+    ("ledgers", "if (ledgers === undefined || ledgersKey", "if (ledgersKey"),
+    ("ledgers", "if (ledgers === undefined || ledgersKey === undefined ||", "if (ledgers === undefined ||"),
+    ("ledgers", "if (ledgers === undefined && ledgersKey === undefined) return null;", "if (ledgers === undefined) return null;"),
+    ("ledgers", "return await openLedgers(ledgers, ledgersKey);", "return await parseLedgers(parseNote(ledgers).text);"),
+    ("ledgers", "const ledgers = await pinnedLedgers(pins);", "unpack(); const ledgers = await pinnedLedgers(pins);"),
+]  # fmt: skip
+LIST_MUTANTS = [  # the same for lists of ledgers by themselves
+    ("notes", "await verifyNote(note, [key]);", ""),
+    ("notes", 'if (key.type !== NOTE_KEY) refuse("note_signature"', 'if (false) refuse("note_signature"'),
+    ("notes", "if (data.length > LIMITS.note) wrong", "if (false) wrong"),
+    ("texts", "header !== LIST_HEADER || ", ""),
+    ("texts", 'lines.pop() !== ""', "lines.pop() === null"),
+    ("texts", "if (lines.length > LIMITS.ledgers)", "if (false)"),
+    ("texts", "words.length < 3 || ", ""),
+    ("texts", "words.length > 4 || ", ""),
+    ("texts", '|| words.includes("")', ""),
+    ("texts", "key.name !== origin || key.type", "key.type"),
+    ("texts", "key.name !== origin || key.type !== NOTE_KEY", "key.name !== origin"),
+    ("texts", "decodeB64url(genesis, HASH_BYTES);", ""),
+    ("texts", "decodeB64url(genesis, HASH_BYTES);", "decodeB64url(genesis);"),
+    ("texts", "if (url && !isAddress(url))", "if (false)"),
+    ("texts", "url.length <= LIMITS.url && ", ""),
+    ("texts", "/^https?:\\/\\/[a-z0-9]+", "/^[a-z]+:\\/\\/[a-z0-9]+"),
+    ("texts", "[a-z0-9]+(?:[.-][a-z0-9]+)*(?::", "[^/]+(?::"),
+    ("texts", "(?::[0-9]{1,5})?", "(?::[^/]*)?"),
+    ("texts", "=:@-]+)*$/;", "=:@-]+)*\\/?$/;"),
+    ("texts", "=:@-]+)*$/;", "=:@-]+)*/;"),
+    ("texts", "order[n - 1] >= origin", "order[n - 1] > origin"),
+    ("texts", "n > 0 && order[n - 1] >= origin", "false"),
+    ("texts", "hex(utf8(one.origin))", "one.origin"),
+    ("texts", "[ledgers.map((one) => one.genesis), ledgers.map((one) => hex(one.key.raw))]", "[ledgers.map((one) => one.genesis)]"),
+    ("texts", "[ledgers.map((one) => one.genesis), ledgers.map((one) => hex(one.key.raw))]", "[ledgers.map((one) => hex(one.key.raw))]"),
 ]  # fmt: skip
 
 
@@ -55,6 +93,17 @@ def test_a_check_that_is_taken_away_is_missed(browser: Browser, book: str, old: 
         codes = {reason["code"] for reason in said["reasons"]}
         if said["result"] != told["result"] or not set(told["reasons"]) <= codes:
             noticed.append(vector["name"])
+    page.close()
+    assert noticed
+    assert len(noticed) < len(vectors), "the mutant does not run at all"
+
+
+@pytest.mark.parametrize(("book", "old", "new"), LIST_MUTANTS, ids=[f"{b}: {old[:50]}" for b, old, _ in LIST_MUTANTS])
+def test_a_check_of_lists_that_is_taken_away_is_missed(browser: Browser, book: str, old: str, new: str):
+    vectors = json.loads((FOLDER / "lists" / f"{book}.json").read_text("utf-8"))
+    page = module_page(browser, old=old, new=new)
+    said = page.evaluate(LISTS, vectors)
+    noticed = [v["name"] for v, one in zip(vectors, said, strict=True) if one["code"] != v["code"]]
     page.close()
     assert noticed
     assert len(noticed) < len(vectors), "the mutant does not run at all"

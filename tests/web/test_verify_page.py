@@ -28,6 +28,9 @@ GOOD = vector("whole", "a box that travelled in a load")
 ZIP = b64decode(GOOD["zip"])
 GENESIS = GOOD["pins"]["genesis"]
 BROKEN = b64decode(vector("signatures", "one bit of an Ed25519 signature")["zip"])
+LISTED = vector("ledgers", "a listed ledger among others")
+LIST, LIST_KEY = b64decode(LISTED["pins"]["ledgers"]), LISTED["pins"]["ledgers_key"]
+UNLISTED = b64decode(vector("ledgers", "a ledger that is not listed")["pins"]["ledgers"])
 WITNESSED = vector("policies", "two cosignatures of three")
 HEAD = b64decode(vector("heads", "the latest event is proven")["zip"])
 
@@ -63,6 +66,11 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def choose(page: Page, data: bytes, field: str = "bundle") -> None:
     page.set_input_files(f"#{field}", {"name": "bukti.zip", "mimeType": "application/zip", "buffer": data})
+
+
+def listed(page: Page) -> None:
+    """Open the part of the page that asks for a list."""
+    page.locator("summary").click()
 
 
 def verdict(page: Page) -> str:
@@ -146,6 +154,78 @@ def test_a_pinned_policy_counts_witnesses(browser: Browser, address: str):
         assert page.locator("#report").is_hidden()
 
 
+def test_a_signed_list_stands_instead_of_the_genesis(browser: Browser, address: str):
+    with opened(browser, address) as (page, watch):
+        assert not page.locator("#ledgers").is_visible()
+        listed(page)
+        loaded = list(watch.requests)
+        choose(page, b64decode(LISTED["zip"]))
+        page.wait_for_selector("#report.INCOMPLETE")
+        choose(page, LIST, "ledgers")
+        stopped(page, "Daftar dan kuncinya diberikan bersama")
+        page.fill("#ledgers-key", f" {LIST_KEY}\n")
+        page.locator("#ledgers-key").blur()
+        page.wait_for_selector("#report.PASS")
+        assert "genesis atau daftar" in page.locator("#sentence").inner_text()
+        assert page.locator("#progress").inner_text() == ""
+        page.fill("#genesis", GENESIS)
+        page.locator("#genesis").blur()
+        stopped(page, "sebagai ganti sidik genesis")
+        page.fill("#genesis", "")
+        page.locator("#genesis").blur()
+        page.wait_for_selector("#report.PASS")
+        choose(page, UNLISTED, "ledgers")
+        page.wait_for_selector("#report.FAIL")
+        assert "tidak ada di daftar" in page.locator("#report").inner_text()
+        assert page.locator("#facts code").all_inner_texts() == ["ledger_not_listed"]
+        choose(page, LIST[:-1], "ledgers")
+        stopped(page, "Daftar buku besar tidak dapat dipakai")
+        choose(page, LIST, "ledgers")
+        page.wait_for_selector("#report.PASS")
+        page.fill("#ledgers-key", LIST_KEY[:-4])
+        page.locator("#ledgers-key").blur()
+        stopped(page, "The list of ledgers cannot be used")
+        assert watch.requests == loaded
+        assert watch.wrong == []
+
+
+def test_a_browser_that_cannot_verify_blames_neither_list_nor_policy(browser: Browser, address: str):
+    with opened(browser, address) as (page, _):
+        page.evaluate("() => { crypto.subtle.importKey = () => Promise.reject(new Error('unknown algorithm')); }")
+        listed(page)
+        choose(page, LIST, "ledgers")
+        page.fill("#ledgers-key", LIST_KEY)
+        choose(page, b64decode(WITNESSED["pins"]["policy"]), "policy")
+        choose(page, b64decode(LISTED["zip"]))
+        assert verdict(page) == "INCOMPLETE"
+        assert page.locator("#facts code").all_inner_texts() == ["browser"]
+
+
+def stopped(page: Page, why: str) -> None:
+    """Wait until the page says why there is no report."""
+    page.wait_for_function("(why) => document.querySelector('#progress').textContent.includes(why)", arg=why)
+    assert page.locator("#report").is_hidden()
+
+
+def test_the_list_can_be_given_without_a_mouse(browser: Browser, address: str):
+    with opened(browser, address) as (page, _):
+        page.on("filechooser", lambda _: None)
+        page.focus("#genesis")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("details[open]")
+        page.keyboard.press("Tab")
+        assert page.evaluate("() => document.activeElement.id") == "ledgers"
+        with page.expect_file_chooser() as chosen:
+            page.keyboard.press("Space")
+        chosen.value.set_files({"name": "ledgers.note", "mimeType": "text/plain", "buffer": LIST})
+        page.keyboard.press("Tab")
+        assert page.evaluate("() => document.activeElement.id") == "ledgers-key"
+        page.keyboard.insert_text(LIST_KEY)
+        choose(page, b64decode(LISTED["zip"]))
+        assert verdict(page) == "PASS"
+
+
 def test_what_the_service_hands_out_passes_on_its_own_page(browser: Browser, lite: Any, store: Any):
     (box,) = lite.boxes(store, ["TPS-A-1"])
     answer = lite.get(f"/v1/units/{box}/evidence", "auditor")
@@ -165,8 +245,8 @@ def test_it_works_without_a_mouse(browser: Browser, address: str):
         seen = []
         for _ in range(6):
             page.keyboard.press("Tab")
-            seen.append(page.evaluate("() => document.activeElement.id"))
-        assert seen[:3] == ["genesis", "policy", "bundle"]
+            seen.append(page.evaluate("() => document.activeElement.id || document.activeElement.localName"))
+        assert seen[:4] == ["genesis", "summary", "policy", "bundle"]
         page.fill("#genesis", GENESIS)
         page.focus("#bundle")
         with page.expect_file_chooser() as chosen:
@@ -190,6 +270,12 @@ def test_it_is_accessible_and_fits(browser: Browser, address: str, width: str):
             found = axe(page)
             assert found == [], [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
             assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        listed(page)
+        page.fill("#ledgers-key", LIST_KEY)
+        page.locator("#ledgers-key").blur()
+        stopped(page, "sebagai ganti sidik genesis")
+        assert axe(page) == []
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_it_prints_the_report_and_not_the_fields(browser: Browser, address: str):
@@ -244,7 +330,8 @@ def test_the_page_in_the_zip_is_the_served_one_and_always_the_same():
         assert (STATIC / name).read_bytes() in made
     assert b"default-src 'none'" in made
     assert b"connect-src" not in made
-    assert made.count(b"http") == made.count(b"http-equiv")
+    grammar = rb"/^https?:\/\/"  # of the addresses in a list, which the page compares and never opens
+    assert made.count(b"http") == made.count(b"http-equiv") + made.count(grammar) == 2
 
 
 def test_every_code_has_a_sentence(browser: Browser):

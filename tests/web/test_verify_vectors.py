@@ -1,10 +1,11 @@
-"""verify.js in a real Chromium on the vectors that the Python code has: bundles, ledger files, JSON, envelopes."""
+"""verify.js in a real Chromium on the vectors that the Python code has: bundles, lists, ledger files, JSON, envelopes."""
 
 import io
 import json
 import shutil
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ from app.audit.verify import verify_bundle
 from app.canon import b64url_encode, sha256
 from app.custody.events import TYPES
 from app.db import Database
+from app.ledger.directory import Listed, open_list
 from app.ledger.tree import consistency_path, inclusion_path, leaf_hash, root_of
+from tests.audit.bundle_vectors import code_of
 from tests.audit.journey import play
 from tests.browser import running_chromium
 from tests.custody.town import Town
+from tests.ledger.test_directory import GOOD, LIST_KEY, SIGNED, ledger
 from tests.ledger.vectors import KEYS, LEAVES, ORIGIN, load
 from tests.web.jsmodule import module_page
 
@@ -46,6 +50,7 @@ RUN = """async (vectors) => {
         const report = await verify.verifyBundle(fromBase64(zip), {
             genesis: pins.genesis, origin: pins.origin, ledgerKeys: pins.ledger_keys,
             policy: pins.policy === undefined ? undefined : fromBase64(pins.policy),
+            ledgers: pins.ledgers === undefined ? undefined : fromBase64(pins.ledgers), ledgersKey: pins.ledgers_key,
         });
         said.push({ result: report.result, reasons: report.reasons });
     }
@@ -72,14 +77,16 @@ def test_it_knows_every_type_of_event_and_the_readme(page: Page):
 
 
 def test_every_argument_gives_a_report(page: Page):
-    said = page.evaluate("""async () => {
+    ask = """async (key) => {
         const odd = [undefined, null, 0, "x", {}, [], [1, 2], new Uint8Array(5), new ArrayBuffer(40)];
-        const pins = [undefined, {}, { genesis: 1 }, { policy: new Uint8Array([255]) }, { ledgerKeys: ["x"] }];
+        const pins = [undefined, {}, { genesis: 1 }, { policy: new Uint8Array([255]) }, { ledgerKeys: ["x"] },
+            { ledgers: 1, ledgersKey: 1 }, { ledgers: null, ledgersKey: null }, { ledgers: "x", ledgersKey: key },
+            { ledgers: new Uint8Array([255]), ledgersKey: key }];
         const results = [];
         for (const data of odd) for (const pin of pins) results.push((await verify.verifyBundle(data, pin)).result);
         return results;
-    }""")
-    assert set(said) == {"FAIL"}
+    }"""
+    assert set(page.evaluate(ask, LIST_KEY.verifier().to_text())) == {"FAIL"}
 
 
 def test_every_bundle_of_a_long_journey_passes_and_tells_the_same_story(
@@ -107,6 +114,96 @@ def test_every_bundle_of_a_long_journey_passes_and_tells_the_same_story(
         mine = [(one["index"], one["type"], one["seq"], one["via"]) for one in said["story"]]
         assert mine == [(one["index"], one["type"], one["seq"], one["via"]) for one in told.story], name
     town.leave()
+
+
+# -- the signed list of ledgers ------------------------------------------------------------------------
+
+LISTS = """async (vectors) => Promise.all(vectors.map(async ({ text, note, key }) => {
+    let ledgers = [];
+    const code = await codeOf(async () => {
+        ledgers = await (text === undefined ? verify.openLedgers(fromBase64(note), key) : verify.parseLedgers(text));
+    });
+    const lines = ledgers.map((one) => [one.origin, one.genesis, one.key.text, one.url].filter(Boolean).join(" ") + "\\n");
+    return { code, text: `custody-ledgers/v1\\n${lines.join("")}` };
+}))"""
+
+
+@pytest.mark.parametrize("name", ["texts", "notes"])
+def test_a_list_is_read_as_strictly_as_in_python(page: Page, name: str):
+    vectors = read("bundle/lists", name)
+    said = page.evaluate(LISTS, vectors)
+    assert [(v["name"], s["code"]) for v, s in zip(vectors, said, strict=True)] == [
+        (v["name"], v["code"]) for v in vectors
+    ]
+    for vector, one in zip(vectors, said, strict=True):
+        if vector["code"] is None and "text" in vector:
+            assert one["text"] == vector["text"], vector["name"]
+    assert {None, "ledger_list", "base64", "verifier_key"} <= {vector["code"] for vector in vectors}
+
+
+def test_every_changed_byte_of_a_list_is_refused_for_what_python_says(page: Page):
+    changes = (1, 0x20, 0x80, 0xFF)
+    told = page.evaluate(
+        """async ([hex, key, changes]) => {
+            const good = fromHex(hex), codes = [];
+            for (let at = 0; at < good.length; at += 1) {
+                for (const change of changes) {
+                    const bent = good.slice();
+                    bent[at] ^= change;
+                    codes.push(await codeOf(() => verify.openLedgers(bent, key)));
+                }
+            }
+            return [await codeOf(() => verify.openLedgers(good, key)), codes];
+        }""",
+        [SIGNED.hex(), LIST_KEY.verifier().to_text(), changes],
+    )
+    places = product(range(len(SIGNED)), changes)
+    bent = [SIGNED[:at] + bytes([SIGNED[at] ^ change]) + SIGNED[at + 1 :] for at, change in places]
+    mine = [code_of(lambda data=data: open_list(data, LIST_KEY.verifier())) for data in bent]
+    assert told == [None, mine]
+    assert None not in mine
+
+
+def test_an_address_is_spelled_as_in_python(page: Page):
+    schemes = ("https://", "http://", "HTTPS://", "ftp://", "//", "https:", "")
+    hosts = (
+        "kpu.example",
+        "KPU.example",
+        "",
+        "%41",
+        "a<b",
+        "[::1]",
+        "1.2.3.4",
+        "a-b",
+        "a..b",
+        "-a",
+        "u@kpu.example",
+        "@a",
+        "é",
+        "\x7f",
+    )
+    ports = ("", ":8000", ":", ":x", ":123456")
+    paths = ("", "/", "/a", "/a/", "//a", "/a[b]\\~", "/a:b@c")
+    tails = ("", "?", "?q", "#", "#f")
+    urls = list(filter(None, map("".join, product(schemes, hosts, ports, paths, tails))))
+    one = ledger(64)
+    ask = """async ([line, urls]) => Promise.all(urls.map((url) =>
+        codeOf(() => verify.parseLedgers(`custody-ledgers/v1\\n${line} ${url}\\n`))))"""
+    told = page.evaluate(ask, [GOOD, urls])
+    mine = [code_of(lambda url=url: Listed(one.origin, one.genesis, one.key, url)) for url in urls]
+    assert [(url, a) for url, a, b in zip(urls, told, mine, strict=True) if a != b] == []
+    assert mine.count(None) > 20
+
+
+def test_of_a_ledger_that_is_not_listed_nothing_else_is_said(page: Page):
+    vector = next(v for v in read("bundle", "ledgers") if v["name"] == "a ledger that is not listed")
+    ask = """async ([zip, ledgers, ledgersKey]) => {
+        const { ledger, genesis, story, reasons } = await verify.verifyBundle(fromBase64(zip), { ledgers: fromBase64(ledgers), ledgersKey });
+        return [ledger, genesis, story, reasons.map((reason) => reason.code)];
+    }"""
+    said = page.evaluate(ask, [vector["zip"], vector["pins"]["ledgers"], vector["pins"]["ledgers_key"]])
+    told = verify_bundle(b64decode(vector["zip"]))
+    assert said == [told.ledger, None, [], ["ledger_not_listed"]]
 
 
 # -- the ledger's own files ----------------------------------------------------------------------------

@@ -4,11 +4,11 @@
  * and nothing is stored. All that comes from a file is written as text.
  */
 
-import { parsePolicy, verifyBundle } from "./verify.js";
+import { missingFeatures, parsePolicy, pinnedLedgers, verifyBundle } from "./verify.js";
 
 const RESULTS = {
-  PASS: ["TERBUKTI", "PASS", "Semua yang diperiksa di sini terbukti di bawah genesis yang Anda berikan.",
-    "Everything checked here is proven under the genesis that you gave."],
+  PASS: ["TERBUKTI", "PASS", "Semua yang diperiksa di sini terbukti di bawah genesis atau daftar yang Anda berikan.",
+    "Everything checked here is proven under the genesis or the list that you gave."],
   FAIL: ["GAGAL", "FAIL", "Ada yang salah. Jangan pakai berkas ini sebagai bukti.",
     "Something is wrong. Do not rely on this file."],
   INCOMPLETE: ["BELUM LENGKAP", "INCOMPLETE", "Tidak ada yang salah, tetapi belum cukup untuk memutuskan.",
@@ -16,6 +16,13 @@ const RESULTS = {
 };
 const LEVELS = { fail: ["Salah", "Wrong"], incomplete: ["Belum dapat diputuskan", "Undecided"], note: ["Catatan", "Note"] };
 const STATES = { valid: ["sah", "valid"], unchecked: ["tidak diperiksa di sini", "not checked here"], absent: ["tidak ada", "absent"] };
+
+/** What stops a run before there is a report. */
+const STOPS = {
+  policy: ["Kebijakan saksi tidak dapat dipakai.", "The witness policy cannot be used."],
+  ledgers: ["Daftar buku besar tidak dapat dipakai.", "The list of ledgers cannot be used."],
+  bundle: ["Berkas bukti tidak dapat dibaca.", "The evidence file cannot be read."],
+};
 
 const VERDICTS = { accepted: "diterima", refused: "ditolak", pending: "menunggu", held: "ditahan" };
 const CAPACITIES = { giver: "pelepas", taker: "penerima", second: "kedua", escort: "pengawal", witness: "saksi", approver: "penyetuju" };
@@ -55,7 +62,7 @@ const MEANINGS = {
   device_fork: "Urutan perangkat bercabang.",
   device_gaps: "Ada peristiwa perangkat ini yang tidak disertakan.",
   event_: "Peristiwa tidak berbentuk semestinya, atau tercatat lebih dari sekali.",
-  genesis_mismatch: "Ini buku besar lain, bukan yang genesisnya Anda berikan.",
+  genesis_mismatch: "Ini buku besar lain: genesisnya bukan yang Anda berikan, atau bukan yang disebut daftar.",
   genesis_missing: "Berkas tidak memuat genesis buku besar.",
   genesis_not_pinned: "Sidik genesis belum diberikan, jadi siapa pun bisa mendirikan buku besar ini.",
   head_foreign: "Bukti peristiwa terakhir ini tentang barang lain.",
@@ -69,12 +76,14 @@ const MEANINGS = {
   latest: "Terbukti: inilah peristiwa terakhir barang itu sampai ukuran buku besar yang disebut.",
   leaf_: "Catatan buku besar tidak berbentuk semestinya.",
   ledger_key_mismatch: "Kunci buku besar bukan salah satu yang Anda tetapkan.",
+  ledger_list: "Daftar buku besar tidak ditulis dalam satu-satunya ejaan yang sah.",
+  ledger_not_listed: "Buku besar berkas ini tidak ada di daftar yang Anda berikan.",
   not_later: "Tidak terbukti bahwa sesudah itu tidak ada peristiwa lain tentang barang ini.",
   not_latest: "Tidak terbukti bahwa tidak ada peristiwa yang lebih baru tentang barang ini.",
   not_revoked: "Tidak terbukti bahwa tidak ada kunci yang dicabut di luar berkas ini.",
-  note: "Checkpoint bukan catatan bertanda tangan yang sah.",
-  note_signature: "Tanda tangan pada checkpoint salah, atau bukan dari buku besar ini.",
-  origin_mismatch: "Buku besar ini bukan yang Anda tetapkan.",
+  note: "Checkpoint atau daftar buku besar bukan catatan bertanda tangan yang sah.",
+  note_signature: "Tanda tangan pada checkpoint atau daftar salah, atau bukan dari kunci yang semestinya.",
+  origin_mismatch: "Buku besar ini bukan yang Anda tetapkan, atau bukan yang disebut daftar.",
   payload_too_large: "Isi peristiwa terlalu besar.",
   policy_not_pinned: "Kebijakan saksi tidak diberikan; saksi ditampilkan tetapi tidak dihitung.",
   policy_recommended: "Menurut kebijakan di dalam berkas (tidak menentukan hasil).",
@@ -96,7 +105,8 @@ const MEANINGS = {
   unknown_key: "Pendaftaran kunci penandatangan tidak ada di berkas sebelum peristiwa ini.",
   unknown_type: "Jenis peristiwa ini tidak dikenal.",
   unreadable: "Berkas tidak dapat diperiksa.",
-  verifier_key: "Kunci buku besar atau saksi tidak berbentuk semestinya.",
+  usage: "Daftar dan kuncinya diberikan bersama, sebagai ganti sidik genesis.",
+  verifier_key: "Kunci buku besar, daftar, atau saksi tidak berbentuk semestinya.",
   weak_key: "Kunci publik lemah.",
   wrong_ledger: "Peristiwa ditandatangani untuk buku besar lain.",
 };
@@ -209,6 +219,12 @@ function story(report) {
   return [both("h3", "Riwayat", "Timeline"), list];
 }
 
+/** Say what stopped a run. @param {keyof STOPS} step @param {any} error */
+function stop(step, error) {
+  const [id, en] = STOPS[step];
+  return both("span", `${id} ${explain(String(error?.code))}`, `${en} ${error instanceof Error ? error.message : ""}`);
+}
+
 /** The newest run; an older one that ends later shows nothing. */
 let run = 0;
 
@@ -217,6 +233,8 @@ async function verify() {
   const file = byId("bundle").files[0];
   if (!file) return;
   const mine = (run += 1);
+  /** @type {keyof STOPS} */
+  let step = "policy";
   const progress = byId("progress");
   byId("report").hidden = true;
   progress.replaceChildren(both("span", "Memeriksa…", "Verifying…"));
@@ -227,7 +245,14 @@ async function verify() {
   try {
     const policy = byId("policy").files[0];
     if (policy) pins.policy = new Uint8Array(await policy.arrayBuffer());
-    if (pins.policy) await parsePolicy(pins.policy);
+    const isAble = !(await missingFeatures()).length; // if not, the report says so: no policy or list is at fault
+    if (pins.policy && isAble) await parsePolicy(pins.policy);
+    step = "ledgers";
+    const ledgers = byId("ledgers").files[0];
+    if (ledgers) pins.ledgers = new Uint8Array(await ledgers.arrayBuffer());
+    pins.ledgersKey = byId("ledgers-key").value.trim() || undefined;
+    if (isAble) await pinnedLedgers(pins);
+    step = "bundle";
     const data = await file.arrayBuffer();
     const report = await verifyBundle(data, pins, ({ done, total }) => {
       if (mine === run) progress.textContent = `${done} / ${total}`;
@@ -236,8 +261,7 @@ async function verify() {
     progress.textContent = "";
     show(report);
   } catch (error) {
-    const why = error instanceof Error ? error.message : "";
-    if (mine === run) progress.replaceChildren(both("span", "Berkas tidak dapat dibaca.", `The file cannot be read. ${why}`));
+    if (mine === run) progress.replaceChildren(stop(step, error));
   }
 }
 
@@ -251,7 +275,7 @@ function drop(event) {
 }
 
 byId("local").hidden = location.protocol !== "file:";
-for (const id of ["bundle", "policy", "genesis"]) byId(id).addEventListener("change", verify);
+for (const id of ["bundle", "policy", "genesis", "ledgers", "ledgers-key"]) byId(id).addEventListener("change", verify);
 byId("print").addEventListener("click", () => print());
 addEventListener("dragover", (event) => {
   event.preventDefault();

@@ -6,7 +6,7 @@
  * tests/vectors/bundle and give the same codes for the same checks. `verifyBundle` never throws and decides by its
  * reasons alone:
  *
- *   PASS        everything checked here is proven under the pinned genesis
+ *   PASS        everything checked here is proven under the pinned genesis, or the one that a pinned list names
  *   FAIL        something is wrong
  *   INCOMPLETE  nothing is wrong, but something could not be decided
  *
@@ -15,8 +15,10 @@
  *
  * @typedef {"fail" | "incomplete" | "note"} Level
  * @typedef {{level: Level, code: string, detail: string, index: number | null, event: string | null}} Reason
- * @typedef {{genesis?: string, origin?: string, ledgerKeys?: string[], policy?: Uint8Array}} Pins
+ * @typedef {{genesis?: string, origin?: string, ledgers?: Uint8Array, ledgersKey?: string, ledgerKeys?: string[],
+ *            policy?: Uint8Array}} Pins
  * @typedef {{name: string, type: number, raw: Uint8Array, id: string, text: string}} VerifierKey
+ * @typedef {{origin: string, genesis: string, key: VerifierKey, url: string}} Listed
  * @typedef {{name: string, id: string, blob: Uint8Array, line: string}} NoteSignature
  * @typedef {{text: string, signatures: NoteSignature[]}} Note
  * @typedef {{origin: string, size: bigint, root: Uint8Array}} Checkpoint
@@ -31,7 +33,7 @@
 export const LIMITS = Object.freeze({
   files: 10_000, bytes: 200 * 1024 * 1024, manifest: 2 * 1024 * 1024, leaf: 65_535, payload: 16 * 1024,
   signatures: 16, depth: 16, note: 64 * 1024, noteSignatures: 100, pathHashes: 63, policy: 256 * 1024,
-  policyLines: 64, units: 256, after: 32, private: 64 * 1024, reasons: 200,
+  policyLines: 64, ledgers: 1000, url: 500, units: 256, after: 32, private: 64 * 1024, reasons: 200,
 });
 
 /** Types of events that a ledger may hold; one that is not here fails closed. */
@@ -762,6 +764,71 @@ export function isQuorum(policy, keys) {
   return met.has(policy.quorum);
 }
 
+// -- the signed list of ledgers: what app/ledger/directory.py writes ----------------------------------------------------
+
+const LIST_HEADER = "custody-ledgers/v1";
+const ADDRESS =
+  /^https?:\/\/[a-z0-9]+(?:[.-][a-z0-9]+)*(?::[0-9]{1,5})?(?:\/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)*$/;
+
+/** Tell the one spelling of an address, the pattern of app/ledger/directory.py. @param {string} url */
+function isAddress(url) {
+  return url.length <= LIMITS.url && ADDRESS.test(url);
+}
+
+/** Read one line: origin, hash of the genesis, verifier key, perhaps an address. @param {string} line @returns {Promise<Listed>} */
+async function parseListed(line) {
+  const words = line.split(" ");
+  if (words.length < 3 || words.length > 4 || words.includes("")) refuse("ledger_list", "A line of the list has 3 or 4 words.");
+  const [origin, genesis, text, url = ""] = words;
+  const key = await parseVerifierKey(text);
+  if (key.name !== origin || key.type !== NOTE_KEY) refuse("ledger_list", "A ledger's key is of type 0x01 and named like its origin.");
+  decodeB64url(genesis, HASH_BYTES);
+  if (url && !isAddress(url)) refuse("ledger_list", "The address of a ledger is not in its one spelling.");
+  return { origin, genesis, key, url };
+}
+
+/** Read the text of a list in its one spelling. Proves nothing: use `openLedgers`. @param {string} text */
+export async function parseLedgers(text) {
+  const wrong = (/** @type {string} */ why) => refuse("ledger_list", why);
+  const [header, ...lines] = text.split("\n");
+  if (header !== LIST_HEADER || lines.pop() !== "") wrong(`A list of ledgers is ${LIST_HEADER} and lines, each with its end.`);
+  if (lines.length > LIMITS.ledgers) wrong("A list has at most 1,000 ledgers.");
+  /** @type {Listed[]} */
+  const ledgers = [];
+  for (const line of lines) ledgers.push(await parseListed(line));
+  const order = ledgers.map((one) => hex(utf8(one.origin))); // by code points, which the bytes of UTF-8 keep in order
+  if (order.some((origin, n) => n > 0 && order[n - 1] >= origin)) wrong("Ledgers stand in order of their origins, each once.");
+  for (const shared of [ledgers.map((one) => one.genesis), ledgers.map((one) => hex(one.key.raw))]) {
+    if (new Set(shared).size !== ledgers.length) wrong("Two ledgers of the list have the same genesis or the same key.");
+  }
+  return ledgers;
+}
+
+/**
+ * Verify a signed list and return its ledgers; its signature is verified before its text is looked at.
+ * @param {Uint8Array} data the note as received @param {string} pinned the verifier key of the list
+ */
+export async function openLedgers(data, pinned) {
+  const key = await parseVerifierKey(pinned);
+  if (key.type !== NOTE_KEY) refuse("note_signature", "The key of a list is of type 0x01.");
+  const note = parseNote(data);
+  await verifyNote(note, [key]);
+  return parseLedgers(note.text);
+}
+
+/** Open the list among the pins; null when there is none. @param {Pins} pins */
+export async function pinnedLedgers({ genesis, origin, ledgers, ledgersKey }) {
+  if (ledgers === undefined && ledgersKey === undefined) return null;
+  if (ledgers === undefined || ledgersKey === undefined || genesis || origin) {
+    throw new Refusal("usage", "A list of ledgers and its key go together, and stand instead of genesis and origin.", "incomplete");
+  }
+  try {
+    return await openLedgers(ledgers, ledgersKey);
+  } catch (error) { // a bundle's checkpoint gives some of the same codes: say which of the two is wrong
+    throw error instanceof Refusal ? new Refusal(error.code, `The list of ledgers: ${error.message}`) : error;
+  }
+}
+
 // -- leaves: what app/custody/chain.py writes ---------------------------------------------------------------------------
 
 const HASH = /^[A-Za-z0-9_-]{43}$/;
@@ -1461,22 +1528,34 @@ let missing = null;
 /**
  * Verify a bundle. Never throws; any bytes give a report.
  * @param {Uint8Array | ArrayBuffer} data the zip as received
- * @param {Pins} [pins] what the caller trusts beforehand; without `genesis` the result is never PASS
+ * @param {Pins} [pins] what the caller trusts beforehand; without `genesis`, or `ledgers` with `ledgersKey` in its
+ *   place, the result is never PASS
  * @param {(progress: Progress) => void} [onProgress] told every 40 ms or so
  * @returns {Promise<Report>}
  */
 export async function verifyBundle(data, pins = {}, onProgress = () => {}) {
-  return guarded(async (report) => verifyInto(report, readZip(new Uint8Array(data)), pins, onProgress));
+  return guarded((report) => verifyInto(report, () => readZip(new Uint8Array(data)), pins, onProgress));
 }
 
 /** The same for files that were unpacked already. @param {Map<string, Uint8Array>} files @param {Pins} [pins] */
 export async function verifyFiles(files, pins = {}) {
-  return guarded((report) => verifyInto(report, files, pins, () => {}));
+  return guarded((report) => verifyInto(report, () => files, pins, () => {}));
 }
 
-/** @param {Report} report @param {Map<string, Uint8Array>} files @param {Pins} pins @param {(progress: Progress) => void} onProgress */
-async function verifyInto(report, files, pins, onProgress) {
-  await new Verification(await readBundle(files), report, pins, onProgress).run();
+/**
+ * Verify under what is pinned; a list says the genesis and the origin of the ledger that the bundle names.
+ * @param {Report} report @param {() => Map<string, Uint8Array>} unpack @param {Pins} pins @param {(progress: Progress) => void} onProgress
+ */
+async function verifyInto(report, unpack, pins, onProgress) {
+  const ledgers = await pinnedLedgers(pins);
+  const bundle = await readBundle(unpack());
+  const listed = ledgers?.find((one) => one.origin === bundle.told.ledger);
+  if (ledgers && !listed) {
+    report.ledger = bundle.told.ledger;
+    refuse("ledger_not_listed", "The bundle's ledger is not on the signed list of ledgers.");
+  }
+  const pinned = listed ? { ...pins, genesis: listed.genesis, origin: listed.origin } : pins;
+  await new Verification(bundle, report, pinned, onProgress).run();
 }
 
 /** @param {(report: Report) => Promise<void>} verify */
