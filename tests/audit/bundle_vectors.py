@@ -10,15 +10,13 @@ vector is
      python_only, browser_only}
 
 `reasons` are codes that must be among those told; `python_only` and `browser_only` are for one of the two. Where the two verifiers
-rightly differ, `browser` or `python` holds the result and reasons of that one. The folder `lists` holds signed lists of
-ledgers by themselves, `texts.json` as {name, text, code} and `notes.json` as {name, note (base64), key, code}; the code is
-null for what is a list.
+rightly differ, `browser` or `python` holds the result and reasons of that one. Lists of ledgers by themselves are
+`list_vectors.py`'s.
 """
 
 import json
 import random
 import secrets
-import sys
 import tempfile
 from base64 import b64encode
 from collections.abc import Callable, Iterable
@@ -34,16 +32,23 @@ from app.clock import rfc3339_ms
 from app.custody.found import public_jwk
 from app.custody.serverkeys import ServerKeys
 from app.db import Database
-from app.errors import ServiceError
 from app.keys.signing import PrivateKey
-from app.ledger.directory import HEADER, MAX_LEDGERS, LedgerList, Listed, open_list, sign_list
-from app.ledger.note import NoteSignature, SignatureType, SignerKey, VerifierKey
+from app.ledger.directory import HEADER, LedgerList, Listed, sign_list
+from app.ledger.note import NoteSignature, SignatureType, SignerKey
 from app.ledger.proof import TlogProof
 from app.ledger.tree import root_of
 from tests import small as s
 from tests.audit import forge
 from tests.audit.forge import Files, Forge, bundle, entry, zipped
 from tests.audit.journey import with_private
+from tests.audit.list_vectors import (
+    COSIGNED_AT,
+    OTHER_KEY_SEED,
+    lists_stranger,
+    make_lists,
+    signed_text,
+    write_books,
+)
 from tests.custody.town import PEOPLE, Town
 from tests.ledger import test_directory as lists
 
@@ -54,8 +59,7 @@ WITNESSES = [
     for n, name in enumerate(("bawaslu", "polri", "univ"), 0x31)
 ]
 QUANTUM = SignerKey("dkpp.example/w1", SignatureType.MLDSA_COSIGNATURE, b"\x41" * 32)
-COSIGNED_AT = 1_732_600_000
-NEW_KEY_SEED, OTHER_KEY_SEED = b"\x51" * 32, b"\x52" * 32
+NEW_KEY_SEED = b"\x51" * 32
 
 
 class Hamlet(Town):
@@ -787,110 +791,6 @@ def ledgers(stories: dict[str, Story]) -> Book:
 BOOKS = (whole, signatures, proofs, checkpoints, shapes, loose, policies, heads, additions, ledgers)
 
 
-# -- lists of ledgers by themselves --------------------------------------------------------------------
-
-
-def lists_stranger() -> SignerKey:
-    """Return another key of the list's name."""
-    return SignerKey(lists.LIST_KEY.name, SignatureType.NOTE, OTHER_KEY_SEED)
-
-
-def signed_text(text: str, key: SignerKey) -> bytes:
-    """Sign any text, whether or not a list, or a note, can be made of it."""
-    return f"{text}\n{key.sign(text).to_text()}\n".encode()
-
-
-def texts() -> dict[str, str]:
-    """Return texts of lists by name: good ones, and each flaw that `tests/ledger/test_directory.py` knows."""
-    first, second = lists.ledger(11), lists.ledger(64)
-    astral = [_named("kpu.example/\uff5e", 1), _named("kpu.example/\U0001f5f3", 2)]  # in UTF-16 the other way round
-    many = [lists.line(_named(f"l/{n:04}", n + 1)) for n in range(MAX_LEDGERS + 1)]
-    shared = SignerKey(second.origin, SignatureType.NOTE, (11).to_bytes(32, "big")).verifier()
-    good = ("https://kpu.example:8443/ledger/a", "http://127.0.0.1:8000/ledger/a", "https://kpu.example",
-            "https://kpu.example/" + "a" * 480)  # fmt: skip
-    return {
-        "two ledgers": lists.LEDGERS.to_text(),
-        "no ledger": _list(),
-        "ordered by code points": _list(*map(lists.line, astral)),
-        "1,000 ledgers": _list(*many[:-1]),
-        **{f"the address {url[:40]}": _list(f"{lists.GOOD} {url}") for url in good},
-        **lists.FLAWS,
-        **{f"no address: {url[:40]}": _list(f"{lists.GOOD} {url}") for url in lists.URLS},
-        "an address too long by one": _list(f"{lists.GOOD} {good[-1]}a"),
-        "a host in two spellings": _list(f"{lists.GOOD} HTTPS://kpu.example/a"),
-        "ordered by UTF-16": _list(*map(lists.line, reversed(astral))),
-        "1,001 ledgers": _list(*many),
-        "two of one genesis": _list(lists.line(first), lists.line(second, genesis=first.genesis)),
-        "two of one key": _list(lists.line(first), lists.line(second, key=shared.to_text())),
-        "one origin twice": _list(lists.line(first), lists.line(_named(first.origin, 9))),
-        "a witness's key": _list(lists.line(second, key=_witness(second.origin).to_text())),
-        "another origin than the key's": _list(lists.line(second, origin=first.origin)),
-        "a genesis with spare bits": _list(lists.line(second, genesis=second.genesis[:-1] + "B")),
-        "a byte order mark in the text": f"\ufeff{lists.LEDGERS.to_text()}",
-        "a comment behind": f"{lists.LEDGERS.to_text()}# end\n",
-    }
-
-
-def notes() -> dict[str, tuple[bytes, str]]:
-    """Return signed lists and the key that is pinned, by name."""
-    key, signed = lists.LIST_KEY, lists.SIGNED
-    vkey = key.verifier().to_text()
-    witness = SignerKey(key.name, SignatureType.COSIGNATURE, b"\x31" * 32)
-    text = lists.LEDGERS.to_text()
-    cosigned = f"{text}\n{witness.cosign(text, COSIGNED_AT).to_text()}\n".encode()
-    changed = {
-        "as it was signed": signed,
-        "a stranger's signature beside": forge.with_lines(signed, lists_stranger().sign(text)),
-        "cut in the middle": signed[: len(signed) // 2], "its last byte missing": signed[:-1], "nothing": b"",
-        "a newline behind": signed + b"\n", "a newline in front": b"\n" + signed, "twice": signed + signed,
-        "a byte order mark": b"\xef\xbb\xbf" + signed, "another text": signed.replace(b"-64 ", b"-65 "),
-        "too many bytes": signed_text(_list(*["x"] * 33_000), key),
-        "signed by another": signed_text(text, lists_stranger()),
-        "a second signature, wrong": forge.with_lines(signed, NoteSignature(key.name, key.verifier().key_id, bytes(64))),
-    }  # fmt: skip
-    return {
-        **{name: (data, vkey) for name, data in changed.items()},
-        "pinned to another key": (signed, lists_stranger().verifier().to_text()),
-        "a witness's cosignature": (cosigned, witness.verifier().to_text()),
-        "no key": (signed, ""),
-        "a key with another id": (signed, vkey.replace(key.verifier().key_id.hex(), "0" * 8)),
-        **{f"signed: {name}": (signed_text(one, key), vkey) for name, one in texts().items() if len(one) < 4096},
-    }
-
-
-def _named(origin: str, n: int) -> Listed:
-    key = SignerKey(origin, SignatureType.NOTE, n.to_bytes(32, "big")).verifier()
-    return Listed(origin, b64url_encode(n.to_bytes(32, "big")), key)
-
-
-def _witness(name: str) -> VerifierKey:
-    return SignerKey(name, SignatureType.COSIGNATURE, OTHER_KEY_SEED).verifier()
-
-
-def _list(*lines: str) -> str:
-    return "".join(f"{line}\n" for line in (HEADER, *lines))
-
-
-def code_of(act: Callable[[], Any]) -> str | None:
-    """Return the code that an act is refused with, or None."""
-    try:
-        act()
-    except ServiceError as error:
-        return error.code
-    return None
-
-
-def make_lists() -> dict[str, list[dict[str, Any]]]:
-    """Make the vectors of lists, by file; the codes are what Python says."""
-    return {
-        "texts": [{"name": name, "text": text, "code": code_of(lambda text=text: LedgerList.parse(text))}
-                  for name, text in texts().items()],
-        "notes": [{"name": name, "note": b64encode(note).decode(), "key": key,
-                   "code": code_of(lambda note=note, key=key: open_list(note, VerifierKey.parse(key)))}
-                  for name, (note, key) in notes().items()],
-    }  # fmt: skip
-
-
 def make() -> dict[str, list[dict[str, Any]]]:
     """Make every vector, by file."""
     rng, before = random.Random(SEED), secrets.token_bytes
@@ -905,12 +805,8 @@ def make() -> dict[str, list[dict[str, Any]]]:
 
 def main() -> None:
     """Write the files."""
-    (FOLDER / "lists").mkdir(parents=True, exist_ok=True)
-    made = {**make(), **{f"lists/{name}": vectors for name, vectors in make_lists().items()}}
-    for name, vectors in made.items():
-        text = json.dumps(vectors, indent=1, ensure_ascii=False) + "\n"
-        (FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
-        sys.stdout.write(f"{name}: {len(vectors)} vectors, {len(text)} bytes\n")
+    write_books(FOLDER, make())
+    write_books(FOLDER / "lists", make_lists())
 
 
 if __name__ == "__main__":

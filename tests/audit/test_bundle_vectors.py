@@ -13,7 +13,7 @@ from app.cli.main import app
 from app.errors import ServiceError
 from app.ledger.directory import LedgerList, open_list
 from app.ledger.note import VerifierKey
-from tests.audit.bundle_vectors import code_of, make_lists
+from tests.audit.list_vectors import code_of, make_lists
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "bundle"
 

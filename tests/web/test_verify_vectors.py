@@ -20,8 +20,8 @@ from app.custody.events import TYPES
 from app.db import Database
 from app.ledger.directory import Listed, open_list
 from app.ledger.tree import consistency_path, inclusion_path, leaf_hash, root_of
-from tests.audit.bundle_vectors import code_of
 from tests.audit.journey import play
+from tests.audit.list_vectors import code_of
 from tests.browser import running_chromium
 from tests.custody.town import Town
 from tests.ledger.test_directory import GOOD, LIST_KEY, SIGNED, ledger
