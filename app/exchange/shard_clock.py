@@ -116,16 +116,15 @@ class ShardClock:
 
     def _raise_alarm(self, one: Looked) -> bool:
         """Raise an alarm about another ledger's fork; False when this very checkpoint raised one before."""
-        note, ledger_id = one.seen.note if one.seen else b"", self._recorder.ledger_id
+        note = one.seen.note if one.seen else b""
         with self._db.write() as session:
-            if any(alarm.kind == ALARM and alarm.body == note for alarm in freezing.alarms(session, ledger_id)):
-                return False
-            now_ms = self._clock.now_ms()
-            freezing.raise_alarm(
-                session, ledger_id, now_ms, kind=ALARM, source=one.origin, detail=one.detail, body=note
+            is_new = freezing.raise_once(
+                session, self._recorder.ledger_id, self._clock.now_ms(), kind=ALARM, source=one.origin,
+                detail=one.detail, body=note,
             )  # fmt: skip
-        log.critical("shard_forked", ledger=one.origin, detail=one.detail)
-        return True
+        if is_new:
+            log.critical("shard_forked", ledger=one.origin, detail=one.detail)
+        return is_new
 
     def _tell(self, looked: Sequence[Looked]) -> None:
         """Say whom this round could not take, when that is another list than before."""

@@ -26,7 +26,7 @@ from app.errors import ServiceError
 from app.exchange.remote import RemoteLedger
 from app.ledger.checkpoint import Checkpoint, open_checkpoint
 from app.ledger.directory import Listed
-from app.ledger.note import Note, VerifierKey
+from app.ledger.note import signed_only
 from app.ledger.trusted import TrustedTree
 
 MAX_AT_ONCE = 8
@@ -67,14 +67,7 @@ def look_at(listed: Listed, last: Shard | None) -> Looked:
 
 def _signed(data: bytes, listed: Listed) -> Seen:
     """Open a checkpoint, and keep the one signature that was verified: others may be crafted to look like it."""
-    checkpoint = open_checkpoint(data, [listed.key], listed.origin)
-    note = Note.parse(data)
-    own = next(line for line in note.signatures if _is_by(line.name, line.key_id, listed.key))
-    return Seen(listed.key, checkpoint, Note(note.text, (own,)).to_bytes())
-
-
-def _is_by(name: str, key_id: bytes, key: VerifierKey) -> bool:
-    return (name, key_id) == (key.name, key.key_id)
+    return Seen(listed.key, open_checkpoint(data, [listed.key], listed.origin), signed_only(data, [listed.key]))
 
 
 def _compared(source: RemoteLedger, seen: Seen, last: Shard | None) -> Looked:

@@ -4,36 +4,68 @@ Rounds wait for other agencies' machines and never for the ledger's lock: whatev
 recorded. A checkpoint that too few have cosigned for a minute, or for ten, is told in the log; `/metrics` shows it.
 """
 
+import httpx
 import structlog
 
 from app.clock import Clock
 from app.config import Settings
 from app.custody.lookup import meta_of
 from app.db import Database
-from app.errors import BusyError, MissingError
+from app.errors import BusyError, MalformedError, MissingError
 from app.exchange.witnessing import Witnessing
-from app.ledger.note import VerifierKey
+from app.ledger.note import MAX_NOTE_BYTES, VerifierKey
 from app.ledger.policy import TrustPolicy
 from app.ledger.witnessed import newest_witnessed
 from app.recurring import Recurring
 
 log = structlog.get_logger(__name__)
 LATE_SECONDS = (60, 600)
+ROOM_BYTES = 2048
+"""For the checkpoint's own text and signatures, two of them while its key rotates."""
 
 
 def trust_of(settings: Settings) -> TrustPolicy | None:
-    """Return the trust policy in the settings, if any.
+    """Return the trust policy in the settings, if any, fit to be asked for cosignatures.
 
     Raises:
         MissingError: The file is not there.
-        MalformedError: It is no policy.
+        MalformedError: `tlog_policy`; it is no policy, its cosignatures would not fit on a checkpoint, or an address
+            is none.
     """
     if settings.witness_policy is None:
         return None
     try:
-        return TrustPolicy.parse(settings.witness_policy.read_bytes())
+        policy = TrustPolicy.parse(settings.witness_policy.read_bytes())
     except OSError as error:
         raise MissingError(f"The policy of witnesses cannot be read: {error}.", code="tlog_policy") from None
+    if policy.note_bytes > MAX_NOTE_BYTES - ROOM_BYTES:
+        raise MalformedError(
+            "A checkpoint with the cosignatures of all these witnesses would be larger than 64 KiB, which no reader "
+            "takes: name fewer with ML-DSA-44 keys (3.3 kB each).", code="tlog_policy",
+        )  # fmt: skip
+    for witness in policy.witnesses:
+        if witness.url and not _is_address(witness.url):
+            raise MalformedError(
+                f"The address of {witness.name} in the policy of witnesses is no http address.", code="tlog_policy"
+            )
+    return policy
+
+
+def _refuse_other_logs(policy: TrustPolicy, keys: list[VerifierKey]) -> None:
+    named = {log.key for log in policy.logs}
+    if named and not named & set(keys):
+        raise MalformedError(
+            "The policy of witnesses names another ledger, or a key of this one that is not in force: put the "
+            "verifier key that /v1/ledger shows on its `log` line.", code="tlog_policy",
+        )  # fmt: skip
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = httpx.URL(url)
+        return parts.scheme in {"http", "https"} and bool(parts.host.encode("idna"))
+    except (httpx.InvalidURL, UnicodeError):
+        return False
 
 
 class WitnessClock:
@@ -64,13 +96,16 @@ class WitnessClock:
         self._thread = Recurring("witnesses", self._turn, first_seconds=every, again_seconds=every)
 
     def check(self) -> None:
-        """Compare this database with what every witness has seen.
+        """Compare this database with what every witness has seen, and the policy with the ledger.
 
         Raises:
             TamperError: It is an old copy, or another history.
+            MalformedError: `tlog_policy`; the policy names ledgers, and none of them by a key of this one in force.
         """
         try:
-            unheard = self.witnessing.refuse_rollback(self._keys())
+            keys = self._keys()
+            _refuse_other_logs(self.witnessing.policy, keys)
+            unheard = self.witnessing.refuse_rollback(keys)
         except BaseException:
             self.witnessing.close()
             raise

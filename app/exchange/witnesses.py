@@ -15,9 +15,12 @@ import httpx
 
 from app.errors import ServiceError
 from app.ledger.checkpoint import Checkpoint, open_checkpoint
-from app.ledger.note import MAX_NOTE_BYTES, NoteSignature, VerifierKey
+from app.ledger.note import MAX_NOTE_BYTES, NoteSignature, VerifierKey, signed_only
 from app.ledger.policy import Witness
 from app.ledger.submission import MAX_ANSWER_BYTES, SIZE_MEDIA_TYPE, Submission, read_answer, read_size
+
+_UNREACHED = (httpx.HTTPError, httpx.InvalidURL, UnicodeError, RuntimeError)
+"""No answer; a client that was closed meanwhile says so by a RuntimeError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def ask(http: httpx.Client, witness: Witness, submission: Submission) -> Answer:
     """
     try:
         answer = _read(http, "POST", f"{_base(witness)}/add-checkpoint", MAX_ANSWER_BYTES, submission.to_bytes())
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except _UNREACHED as error:
         return Unavailable(f"does not answer ({type(error).__name__})")
     status, kind, body = answer
     size = read_size(body) if status == httpx.codes.CONFLICT else None
@@ -87,7 +90,7 @@ def ask(http: httpx.Client, witness: Witness, submission: Submission) -> Answer:
 def seen_last(
     http: httpx.Client, witness: Witness, origin: str, keys: list[VerifierKey]
 ) -> tuple[Checkpoint, bytes] | None:
-    """Return the checkpoint that a witness cosigned last, signed by our own key, with the note as received.
+    """Return the checkpoint that a witness cosigned last, signed by our own key, and the note with our signature alone.
 
     Args:
         http: Bounds the time.
@@ -103,8 +106,8 @@ def seen_last(
         status, _, body = _read(http, "GET", address, MAX_NOTE_BYTES)
         if status != httpx.codes.OK:
             return None
-        return open_checkpoint(body, keys, origin), body
-    except (httpx.HTTPError, httpx.InvalidURL, ServiceError):
+        return open_checkpoint(body, keys, origin), signed_only(body, keys)
+    except (*_UNREACHED, ServiceError):
         return None
 
 

@@ -1,21 +1,27 @@
 """Rounds over the witnesses: ask for cosignatures, notice what contradicts us, and freeze on a fork.
 
 Every few seconds each witness of the policy is asked about the newest checkpoint; an idle ledger is cosigned anew
-from time to time, so that its cosignatures stay fresh. A witness that is down costs a second and nothing else.
+from time to time, so that its cosignatures stay fresh. A witness that is down costs a second and nothing else; one
+that has not answered when the round ends is left to itself, and asked again when it has.
 
 What a contradiction does (ADR 17): an inconsistent or larger tree that our own key signed is a proof of a fork or of
 a rollback, and freezes the ledger at once. A refusal alone is a claim: it raises an alarm, and freezes the ledger
 when those who claim it would be a quorum. So no single witness can stop an election, and none can be ignored.
+
+Nothing is read from the database while a witness is waited for: what it showed is compared afterwards with the tree
+as it stands by then, on the writer's side. Compared with an older view, our own growth would look like a rollback.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
 
 import structlog
 
-from app.db import Database, ReadSession, Session
-from app.errors import TamperError, UnprovenError
+from app.db import Database, Session
+from app.errors import ServiceError, TamperError, UnprovenError
 from app.exchange.witnesses import Answer, Contradicted, Cosigned, Stale, Unavailable, ask, client, seen_last
 from app.ledger import freezing, witnessed
 from app.ledger.append import Reader
@@ -26,10 +32,14 @@ from app.ledger.submission import Submission
 from app.ledger.tree import consistency_path
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 MAX_TRIES = 3
-MAX_AT_ONCE = 8
+ROUND_TIMEOUTS = 5
+"""How many timeouts of one step a round lasts at most: a witness may answer byte by byte, for hours."""
+MAX_CLAIM_BYTES = 4096
 Kind = Literal["fork", "rollback", "claim"]
+Seen = tuple[Checkpoint, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +57,38 @@ class Contradiction:
         return self.kind != "claim"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Round:
     """What one round brought: how many cosignatures, whom it could not reach and why, what contradicts us."""
 
     size: int
-    cosigned: int
-    unavailable: dict[str, str]
-    contradictions: list[Contradiction]
+    cosigned: int = 0
+    unavailable: dict[str, str] = field(default_factory=dict)
+    contradictions: list[Contradiction] = field(default_factory=list)
+
+
+class Desk(Generic[T]):
+    """Asks many witnesses at once, each in a thread of its own, and waits for them all together only so long."""
+
+    def __init__(self, witnesses: Sequence[Witness], seconds: float) -> None:
+        """Take whom may be asked, and how long to wait for all of them."""
+        self._pool = ThreadPoolExecutor(max(1, len(witnesses)), "witness")
+        self._seconds = seconds
+        self._under_way: dict[str, Future[T]] = {}
+
+    def ask(self, witnesses: Sequence[Witness], question: Callable[[Witness], T]) -> Iterator[tuple[Witness, T | None]]:
+        """Ask each witness; None for one that has not answered in time, or still answers an earlier question."""
+        busy = {name for name, future in self._under_way.items() if not future.done()}
+        asked = {w.name: self._pool.submit(question, w) for w in witnesses if w.name not in busy}
+        self._under_way |= asked
+        wait(asked.values(), timeout=self._seconds)
+        for witness in witnesses:
+            future = asked.get(witness.name)
+            yield witness, future.result() if future is not None and future.done() else None
+
+    def close(self) -> None:
+        """Take no more questions; whoever is still waited for is let go of."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Witnessing:
@@ -71,7 +105,7 @@ class Witnessing:
             ledger_id: The ledger.
             origin: Its origin.
             policy: Whose witnesses are asked, and how many cosignatures are enough.
-            timeout_seconds: Longest wait for one step of an exchange.
+            timeout_seconds: Longest wait for one step of an exchange; a round lasts five of them at most.
             recosign_seconds: Age at which the cosignature of an unchanged ledger is asked for anew.
         """
         self.policy = policy
@@ -79,12 +113,15 @@ class Witnessing:
         self._recosign = recosign_seconds
         self._reader = Reader(ledger_id)
         self._http = client(timeout_seconds)
-        self._pool = ThreadPoolExecutor(MAX_AT_ONCE, "witness")
+        seconds = ROUND_TIMEOUTS * timeout_seconds
+        self._asking: Desk[tuple[Answer, Seen | None]] = Desk(self.reachable, seconds)
+        self._looking: Desk[tuple[Answer | None, Seen | None]] = Desk(self.reachable, seconds)
         self._claims: dict[str, Contradiction] = {}
 
     def close(self) -> None:
-        """End what is under way."""
-        self._pool.shutdown()
+        """End what is under way; connections are cut."""
+        self._asking.close()
+        self._looking.close()
         self._http.close()
 
     @property
@@ -113,10 +150,9 @@ class Witnessing:
         due = [w for w in self.reachable if self._is_due(progress, w, size, now_ms)]
         if not due:
             return None
-        asked = self._pool.map(lambda witness: self._ask(witness, size, note, progress), due)
-        brought = Round(size, 0, {}, [])
-        for witness, answer in zip(due, asked, strict=True):
-            brought = self._take(brought, witness, answer, keys, now_ms)
+        brought = Round(size)
+        for witness, told in self._asking.ask(due, lambda w: self._exchange(w, size, note, progress, keys)):
+            self._take(brought, witness, told, now_ms)
         self._judge(brought.contradictions, now_ms)
         return brought
 
@@ -124,60 +160,76 @@ class Witnessing:
         known = progress.get(witnessed.key_text(witness.key))
         return known is None or known.size < size or known.at_s + self._recosign <= now_ms // 1000
 
-    def _ask(self, witness: Witness, size: int, note: bytes, progress: dict[str, witnessed.Progress]) -> Answer:
-        """Ask one witness, from the size that it has seen last; it may tell us another one first."""
+    def _exchange(
+        self, witness: Witness, size: int, note: bytes, progress: dict[str, witnessed.Progress],
+        keys: list[VerifierKey],
+    ) -> tuple[Answer, Seen | None]:  # fmt: skip
+        """Ask one witness for a cosignature; of one that contradicts us, see what it cosigned last."""
         known = progress.get(witnessed.key_text(witness.key))
-        old = min(known.size, size) if known is not None else 0
-        answer: Answer = Unavailable("was not asked")
+        answer = self._ask(witness, size, note, min(known.size, size) if known is not None else 0)
+        if isinstance(answer, Cosigned | Unavailable):
+            return answer, None
+        return answer, seen_last(self._http, witness, self._origin, keys)
+
+    def _ask(self, witness: Witness, size: int, note: bytes, old: int) -> Answer:
+        """Ask one witness, from the size that it has seen last; it may tell us another one first."""
         for _ in range(MAX_TRIES):
             with self._db.read() as session:
                 proof = consistency_path(old, size, self._reader.nodes(session).node)
             answer = ask(self._http, witness, Submission(old, tuple(proof), note))
-            if not isinstance(answer, Stale) or answer.size > size or answer.size == old:
+            if not isinstance(answer, Stale) or answer.size > size:
                 return answer
+            if answer.size == old:
+                break
             old = answer.size
-        return answer
+        return Unavailable("answers 409 again and again, though it was asked from the size that it names")
 
-    def _take(self, brought: Round, witness: Witness, answer: Answer, keys: list[VerifierKey], now_ms: int) -> Round:
+    def _take(self, brought: Round, witness: Witness, told: tuple[Answer, Seen | None] | None, now_ms: int) -> None:
+        """Keep what one witness answered, or note why it is of no use."""
+        answer, seen = told if told is not None else (Unavailable("has not answered in time"), None)
         if isinstance(answer, Cosigned):
-            return self._keep(brought, witness, answer, now_ms)
-        if isinstance(answer, Unavailable):
+            self._keep(brought, witness, answer, now_ms)
+        elif isinstance(answer, Unavailable):
             brought.unavailable[witness.name] = answer.why
-            return brought
-        with self._db.read() as session:
-            if isinstance(answer, Stale) and self._has_grown_to(session, answer.size):
-                return brought  # somebody brought it a newer checkpoint of ours meanwhile
-            brought.contradictions.append(self._examine(session, witness, answer, keys))
-        return brought
+        else:
+            found = self._examine(witness, answer, seen)
+            if found is not None:
+                brought.contradictions.append(found)
 
-    def _keep(self, brought: Round, witness: Witness, answer: Cosigned, now_ms: int) -> Round:
+    def _keep(self, brought: Round, witness: Witness, answer: Cosigned, now_ms: int) -> None:
         try:
+            with self._db.read() as session:
+                text = witnessed.checkpoint_text(session, self._ledger_id, brought.size)
+            lines = witnessed.proven(text, self.policy, answer.lines)
             with self._db.write() as session:
-                kept = witnessed.keep(session, self._ledger_id, self.policy, brought.size, answer.lines, now_ms)
-        except UnprovenError as error:
+                witnessed.keep(session, self._ledger_id, self.policy, brought.size, lines, now_ms)
+        except ServiceError as error:
             brought.unavailable[witness.name] = error.detail
-            return brought
-        if not kept:
+            return
+        if not lines:
             brought.unavailable[witness.name] = "cosigns with a key that the policy does not name"
         self._claims.pop(witness.name, None)
-        return Round(brought.size, brought.cosigned + len(kept), brought.unavailable, brought.contradictions)
+        brought.cosigned += len(lines)
 
     # -- contradictions ------------------------------------------------------------------------------
 
-    def _has_grown_to(self, session: ReadSession, size: int) -> bool:
-        last = self._reader.last_checkpoint(session)
-        return last is not None and last[0] >= size
+    @contextmanager
+    def _now(self) -> Iterator[Session]:
+        """Give a session on the ledger as it stands now: a replica may lag behind what everybody was shown."""
+        with self._db.write() as session:
+            yield session
 
-    def _examine(
-        self, session: ReadSession, witness: Witness, answer: Stale | Contradicted, keys: list[VerifierKey]
-    ) -> Contradiction:
-        """Find the proof of what a witness claims: what it cosigned last, signed by our own key."""
-        seen = seen_last(self._http, witness, self._origin, keys)
-        found = self._compare(session, witness, *seen) if seen is not None else None
+    def _examine(self, witness: Witness, answer: Stale | Contradicted, seen: Seen | None) -> Contradiction | None:
+        """Find the proof of what a witness claims in what it cosigned last; None when we have grown to it meanwhile."""
+        with self._now() as session:
+            last = self._reader.last_checkpoint(session)
+            if isinstance(answer, Stale) and last is not None and last[0] >= answer.size:
+                return None
+            found = self._compare(session, witness, *seen) if seen is not None else None
         if found is not None:
             return found
         told = f"has seen {answer.size} leaves" if isinstance(answer, Stale) else f"answers {answer.status}"
-        body = b"" if isinstance(answer, Stale) else answer.body
+        body = b"" if isinstance(answer, Stale) else answer.body[:MAX_CLAIM_BYTES]
         return Contradiction(witness, "claim", f"{witness.name} {told} and shows no proof.", body)
 
     def _compare(self, session: Session, witness: Witness, seen: Checkpoint, note: bytes) -> Contradiction | None:
@@ -203,7 +255,7 @@ class Witnessing:
         quorum = bool(self.policy.witnesses) and self.policy.is_met_by(claimed_by) and self.policy.quorum != "none"
         with self._db.write() as session:
             for each in fresh:
-                freezing.raise_alarm(
+                freezing.raise_once(
                     session, self._ledger_id, now_ms, kind=each.kind, source=each.witness.name, detail=each.detail,
                     body=each.body,
                 )  # fmt: skip
@@ -223,36 +275,42 @@ class Witnessing:
             keys: The ledger's keys in force.
 
         Returns:
-            The names of the witnesses that could not be asked.
+            The names of the witnesses that could not be asked, or have cosigned nothing yet.
 
         Raises:
             TamperError: `rollback` or `fork`: a witness holds a checkpoint that our key signed and that is not in this
                 database's history, or says that it has seen more leaves than we have.
         """
-        unheard = []
         with self._db.read() as session:
             last = self._reader.last_checkpoint(session)
-            for witness in self.reachable:
-                seen = seen_last(self._http, witness, self._origin, keys)
-                if seen is not None:
-                    found = self._compare(session, witness, *seen)
-                elif last is not None:
-                    found = self._ask_size(witness, last[0], last[1])
-                else:
-                    found = None
-                if found is not None:
-                    raise TamperError(f"{found.detail} {WAY_OUT}", code=found.kind)
-                if seen is None:
-                    unheard.append(witness.name)
+        unheard = []
+        for witness, told in self._looking.ask(self.reachable, lambda w: self._look(w, last, keys)):
+            answer, seen = told if told is not None else (None, None)
+            with self._now() as session:
+                found = self._compare(session, witness, *seen) if seen is not None else None
+                found = found or self._compare_size(session, witness, answer)
+            if found is not None:
+                raise TamperError(f"{found.detail} {WAY_OUT}", code=found.kind)
+            if seen is None and not isinstance(answer, Cosigned):
+                unheard.append(witness.name)
         return unheard
 
-    def _ask_size(self, witness: Witness, size: int, note: bytes) -> Contradiction | None:
-        """Ask a witness without a monitoring address what it has seen, by a request that it must refuse with a size."""
-        answer = ask(self._http, witness, Submission(0, (), note))
-        if isinstance(answer, Stale) and answer.size > size:
-            detail = f"{witness.name} says that it has seen {answer.size} leaves of this ledger; we have {size}."
-            return Contradiction(witness, "rollback", detail, b"")
-        return None
+    def _look(
+        self, witness: Witness, last: tuple[int, bytes, int] | None, keys: list[VerifierKey]
+    ) -> tuple[Answer | None, Seen | None]:
+        """See what a witness cosigned last; one that shows nothing is asked what it must refuse with a size."""
+        seen = seen_last(self._http, witness, self._origin, keys)
+        if seen is not None or last is None:
+            return None, seen
+        return ask(self._http, witness, Submission(0, (), last[1])), None
+
+    def _compare_size(self, session: Session, witness: Witness, answer: Answer | None) -> Contradiction | None:
+        last = self._reader.last_checkpoint(session)
+        held = last[0] if last is not None else 0
+        if not isinstance(answer, Stale) or answer.size <= held:
+            return None
+        detail = f"{witness.name} says that it has seen {answer.size} leaves of this ledger; we have {held}."
+        return Contradiction(witness, "rollback", detail, b"")
 
 
 WAY_OUT = (
@@ -282,10 +340,15 @@ def push(db: Database, ledger_id: int, policy: TrustPolicy, body: bytes, now_ms:
     """
     note = Note.parse(body)
     size = Checkpoint.parse(note.text).size
-    with db.write() as session:
-        if Note.parse(witnessed.cosigned_note(session, ledger_id, size)).text != note.text:
+    with db.read() as session:
+        if witnessed.checkpoint_text(session, ledger_id, size) != note.text:
             raise UnprovenError("That is not this ledger's checkpoint of that size.", code="cosignature")
-        kept = witnessed.keep(session, ledger_id, policy, size, note.signatures, now_ms)
-    if not kept:
+    lines = witnessed.proven(note.text, policy, note.signatures)
+    if not lines:
         raise UnprovenError("None of these cosignatures is by a witness of this ledger's policy.", code="cosignature")
-    return kept
+    with db.read() as session:
+        is_news = witnessed.are_new(session, ledger_id, size, lines)
+    if is_news:  # anybody may bring what is public, as often as he likes: only news may wait for the writer's lock
+        with db.write() as session:
+            witnessed.keep(session, ledger_id, policy, size, lines, now_ms)
+    return list(lines)

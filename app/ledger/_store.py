@@ -150,6 +150,12 @@ def cosignature_lines(session: Session, ledger_id: int, size: int) -> list[str]:
     return [row[0] for row in run(session, sql, ledger_id, size)]
 
 
+def cosignature_times(session: Session, ledger_id: int, size: int) -> dict[str, int]:
+    """Return the POSIX seconds of the cosignature that is kept for a size, by witness key."""
+    sql = "SELECT key, at_s FROM ledger_cosignature WHERE ledger_id = ? AND size = ?"
+    return {row[0]: row[1] for row in run(session, sql, ledger_id, size)}
+
+
 def newest_by_key(session: Session, ledger_id: int) -> list[tuple[str, int, int]]:
     """Return (key, size, POSIX seconds) of each witness key's largest size."""
     sql = (
@@ -196,6 +202,13 @@ def insert_alarm(
     sql = "INSERT INTO ledger_alarm (ledger_id, id, at_ms, kind, source, detail, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
     run(session, sql, ledger_id, number, at_ms, *told, body)
     return number
+
+
+def alarms_by(session: Session, ledger_id: int, kind: str, source: str, body: bytes) -> tuple[bool, int]:
+    """Return whether there is an alarm of this kind and source with this evidence, and how many of theirs there are."""
+    sql = "SELECT body FROM ledger_alarm WHERE ledger_id = ? AND kind = ? AND source = ?"
+    bodies = [bytes(row[0] or b"") for row in run(session, sql, ledger_id, kind, source)]
+    return body in bodies, len(bodies)
 
 
 def alarm_count(session: Session, ledger_id: int) -> int:

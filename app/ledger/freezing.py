@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from app.db import Session, WriteSession
 from app.ledger import _store
 
+MAX_ALARMS_OF_A_SOURCE = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
@@ -31,12 +33,39 @@ def raise_alarm(
         session: The transaction.
         ledger_id: The ledger.
         at_ms: UTC milliseconds.
-        kind: `fork`, `rollback` or `claim`, stable.
-        source: Which witness, or `start`.
+        kind: `fork`, `rollback`, `claim`, `shard_fork`, `operator`, stable.
+        source: Which witness or ledger, or `operator`.
         detail: One sentence for people.
         body: The evidence as received.
     """
     return _store.insert_alarm(session, ledger_id, at_ms, (kind, source, detail), body)
+
+
+def raise_once(
+    session: WriteSession, ledger_id: int, at_ms: int, *, kind: str, source: str, detail: str, body: bytes
+) -> bool:
+    """Keep an alarm that somebody else's machine gave rise to, unless it is there already.
+
+    The same evidence by the same source is no news, and one source has at most 256 alarms of a kind: a machine that
+    says something new every few seconds must not fill the disk.
+
+    Args:
+        session: The transaction.
+        ledger_id: The ledger.
+        at_ms: UTC milliseconds.
+        kind: As for `raise_alarm`, and so `source` and `detail`.
+        source: Whose word or signature it is.
+        detail: One sentence for people.
+        body: The evidence.
+
+    Returns:
+        Whether it was kept.
+    """
+    known, count = _store.alarms_by(session, ledger_id, kind, source, body)
+    if known or count >= MAX_ALARMS_OF_A_SOURCE:
+        return False
+    raise_alarm(session, ledger_id, at_ms, kind=kind, source=source, detail=detail, body=body)
+    return True
 
 
 def alarms(session: Session, ledger_id: int) -> list[Alarm]:

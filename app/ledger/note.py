@@ -185,6 +185,12 @@ class VerifierKey:
         """Say whether this is a witness's key and not a ledger's."""
         return self.type in COSIGNATURES
 
+    @property
+    def line_bytes(self) -> int:
+        """The length of a signature line by this key, with its newline."""
+        blob = _SIGNATURE_BYTES[self.type] + (8 if self.is_cosigner else 0)
+        return len(f"{_SIGNATURE_PREFIX}{self.name} \n".encode()) + 4 * -(-(4 + blob) // 3)
+
     def accepts(self, text: str, blob: bytes) -> bool:
         """Tell whether `blob` is this key's signature over a note text (0x01) or cosignature (0x04, 0x06)."""
         signature, at = blob, 0
@@ -320,6 +326,19 @@ def verified_keys(note: Note, keys: Iterable[VerifierKey]) -> list[VerifierKey]:
     if not verified:
         raise UnprovenError("No trusted key has signed this note.", code="note_signature")
     return list(verified)
+
+
+def signed_only(data: bytes, keys: Iterable[VerifierKey]) -> bytes:
+    """Return a note with the signatures of these keys alone, each once: what others put beside them is left out.
+
+    Raises:
+        MalformedError: It is no note.
+        UnprovenError: `note_signature`, as for `verify`.
+    """
+    note = Note.parse(data)
+    own = {(key.name, key.key_id) for key in verified_keys(note, keys)}
+    kept = {(line.name, line.key_id): line for line in reversed(note.signatures)}
+    return Note(note.text, tuple(line for name, line in reversed(kept.items()) if name in own)).to_bytes()
 
 
 def is_key_name(name: str) -> bool:

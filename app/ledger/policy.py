@@ -98,6 +98,11 @@ class TrustPolicy:
         """Return the keys of all witnesses."""
         return tuple(witness.key for witness in self.witnesses)
 
+    @property
+    def note_bytes(self) -> int:
+        """Return how many bytes the cosignatures of all its witnesses take on a note."""
+        return sum(key.line_bytes for key in self.cosigners)
+
     def log_keys(self, origin: str) -> list[VerifierKey]:
         """Return the keys that the policy accepts for a ledger."""
         return [log.key for log in self.logs if log.key.name == origin]

@@ -5,7 +5,7 @@ They come after a checkpoint is signed and shown, and stand beside it: the ledge
 these rows is verified by whoever uses it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from app.db import Session, WriteSession
 from app.errors import MissingError, UnprovenError
 from app.ledger import _store
 from app.ledger.note import Note, NoteSignature, VerifierKey
-from app.ledger.policy import TrustPolicy, cosigned
+from app.ledger.policy import TrustPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,42 +30,68 @@ def key_text(key: VerifierKey) -> str:
     return f"{key.name}+{key.key_id.hex()}"
 
 
+def proven(text: str, policy: TrustPolicy, lines: Sequence[NoteSignature]) -> dict[VerifierKey, NoteSignature]:
+    """Verify the cosignatures by a policy's witnesses; needs no database, so that no lock is held meanwhile.
+
+    One line of each witness is looked at, the one with the latest time: whoever repeats a line a hundred times has it
+    verified once.
+
+    Args:
+        text: The checkpoint's text.
+        policy: Whose cosignatures count; lines by any other key are ignored.
+        lines: As received.
+
+    Raises:
+        UnprovenError: `cosignature`; a cosignature by one of the policy's keys is wrong.
+    """
+    by_name = {(key.name, key.key_id): key for key in policy.cosigners}
+    latest: dict[VerifierKey, NoteSignature] = {}
+    for line in lines:
+        key = by_name.get((line.name, line.key_id))
+        if key is not None and (key not in latest or line.cosigned_at() > latest[key].cosigned_at()):
+            latest[key] = line
+    for key, line in latest.items():
+        if not key.accepts(text, line.blob):
+            raise UnprovenError("A cosignature by a known witness is wrong.", code="cosignature", witness=key.name)
+    return latest
+
+
+def are_new(session: Session, ledger_id: int, size: int, lines: Mapping[VerifierKey, NoteSignature]) -> bool:
+    """Say whether one of these cosignatures is later than what is kept for that size."""
+    known = _store.cosignature_times(session, ledger_id, size)
+    return any(line.cosigned_at() > known.get(key_text(key), -1) for key, line in lines.items())
+
+
 def keep(
-    session: WriteSession, ledger_id: int, policy: TrustPolicy, size: int, lines: Sequence[NoteSignature], now_ms: int
-) -> list[VerifierKey]:
-    """Keep the cosignatures by the policy's witnesses that are right; note it when the policy is met.
+    session: WriteSession, ledger_id: int, policy: TrustPolicy, size: int,
+    lines: Mapping[VerifierKey, NoteSignature], now_ms: int,
+) -> None:  # fmt: skip
+    """Keep proven cosignatures, later ones in the place of earlier ones; note it when the policy is met.
 
     Args:
         session: The transaction.
         ledger_id: The ledger.
-        policy: Whose cosignatures count; signatures by any other key are ignored.
+        policy: Whose cosignatures count.
         size: The checkpoint's size.
-        lines: As received.
+        lines: By key, from `proven` over that checkpoint's text.
         now_ms: UTC milliseconds.
+    """
+    rows = [(key_text(key), line.to_text(), line.cosigned_at()) for key, line in lines.items()]
+    if not rows:
+        return
+    _store.put_cosignatures(session, ledger_id, size, rows)
+    kept = _store.cosignature_times(session, ledger_id, size)
+    if policy.is_met_by({key for key in policy.cosigners if key_text(key) in kept}):
+        _store.mark_witnessed(session, ledger_id, size, now_ms)
 
-    Returns:
-        The keys whose cosignatures were right.
+
+def checkpoint_text(session: Session, ledger_id: int, size: int) -> str:
+    """Return the text that was signed at a size.
 
     Raises:
         MissingError: The ledger has no checkpoint of that size.
-        UnprovenError: `cosignature`; a cosignature by one of the policy's keys is wrong.
     """
-    note = _signed(session, ledger_id, size)
-    by_name = {(key.name, key.key_id): key for key in policy.cosigners}
-    fresh: dict[VerifierKey, NoteSignature] = {}
-    for line in lines:
-        key = by_name.get((line.name, line.key_id))
-        if key is None:
-            continue
-        if not key.accepts(note.text, line.blob):
-            raise UnprovenError("A cosignature by a known witness is wrong.", code="cosignature", witness=key.name)
-        fresh[key] = line
-    if fresh:
-        rows = [(key_text(key), line.to_text(), line.cosigned_at()) for key, line in fresh.items()]
-        _store.put_cosignatures(session, ledger_id, size, rows)
-        if policy.is_met_by(cosigned(cosigned_note(session, ledger_id, size), policy.cosigners).keys()):
-            _store.mark_witnessed(session, ledger_id, size, now_ms)
-    return list(fresh)
+    return _signed(session, ledger_id, size).text
 
 
 def cosigned_note(session: Session, ledger_id: int, size: int) -> bytes:

@@ -275,7 +275,7 @@ def with_leaves(db):
 def cosign(db, size=3, at=NOW_MS // 1000):
     with db.write() as session:
         text = witnessed.cosigned_note(session, LEDGER, size).split(b"\n\n")[0].decode() + "\n"
-        witnessed.keep(session, LEDGER, POLICY, size, [WITNESS.cosign(text, at)], NOW_MS)
+        witnessed.keep(session, LEDGER, POLICY, size, {WITNESS.verifier(): WITNESS.cosign(text, at)}, NOW_MS)
 
 
 def kept(db, size=3):
