@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from sqlalchemy.exc import DBAPIError
 
-from app.cli import client, fsck, init, ledger, ledgers, migrate, serve, verify, witness
+from app.cli import client, founder, fsck, init, ledger, ledgers, migrate, serve, verify, witness
 from app.cli.bench import command as bench
 from app.cli.demo import command as demo
 from app.errors import ServiceError
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for topic in (demo, serve, init, migrate, client, verify, fsck, ledger, ledgers, witness, bench):
+for topic in (demo, serve, init, founder, migrate, client, verify, fsck, ledger, ledgers, witness, bench):
     topic.register(app)
 
 
