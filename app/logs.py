@@ -33,6 +33,7 @@ def configure_logging(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells each request to each witness otherwise
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

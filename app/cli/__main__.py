@@ -1,5 +1,14 @@
-"""`python -m app.cli`: the `custody` command without an installed script."""
+"""`python -m app.cli`: the `custody` command without an installed script.
 
-from app.cli.main import main
+Its rooms take a second to import; whoever presses Ctrl-C meanwhile sees no more than afterwards.
+"""
 
-main()
+import sys
+
+INTERRUPTED = 130
+try:
+    from app.cli.main import main
+
+    main()
+except KeyboardInterrupt:
+    sys.exit(INTERRUPTED)

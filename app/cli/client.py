@@ -11,10 +11,14 @@ from rich.table import Table
 
 from app.clock import SystemClock
 from app.config import Settings
-from app.db import Database
-from app.errors import MissingError
+from app.custody.lookup import meta_of
+from app.db import Database, ReadSession
+from app.errors import MissingError, RefusedError
 from app.keys.clients import add_client, all_clients, revoke_client
+from app.keys.records import all_keys
 from app.ledger.append import read_head
+from app.units import records as unit_records
+from app.units.documents import Policy
 
 
 @contextmanager
@@ -33,6 +37,18 @@ def opened(settings: Settings) -> Iterator[Database]:
         db.close()
 
 
+def _refuse_unknown(session: ReadSession, ledger_id: int, agency: str) -> None:
+    """Refuse an agency that neither the policy in force nor any enrolled key names: it is a slip of the pen."""
+    known = {key.agency for key in all_keys(session, ledger_id)}
+    meta = meta_of(session, ledger_id)
+    data = unit_records.read_document(session, ledger_id, meta.policy) if meta is not None and meta.policy else None
+    policy = unit_records.parsed(data) if data is not None else None
+    if isinstance(policy, Policy):
+        known |= {one.id for one in policy.agencies}
+    if agency not in known:
+        raise RefusedError(f"This ledger knows no agency {agency}; it knows {', '.join(sorted(known))}.")
+
+
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
     group = typer.Typer(help="API clients of other agencies.", no_args_is_help=True)
@@ -49,9 +65,12 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Add a client and print its secret, once."""
         settings = Settings()
-        with opened(settings) as db, db.write() as session:
-            head = read_head(session, settings.ledger)
-            client, secret = add_client(session, head.ledger_id, agency, access, place)
+        with opened(settings) as db:
+            with db.read() as session:
+                head = read_head(session, settings.ledger)
+                _refuse_unknown(session, head.ledger_id, agency)
+            with db.write() as writing:
+                client, secret = add_client(writing, head.ledger_id, agency, access, place)
         told = {
             "client_id": client.client,
             "client_secret": secret,

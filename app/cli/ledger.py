@@ -25,12 +25,13 @@ from app.cli.fsck import open_database
 from app.cli.pace import Pace
 from app.config import Settings
 from app.db import ReadSession
-from app.errors import MissingError, ServiceError, TamperError
+from app.errors import MissingError, RefusedError, ServiceError, TamperError
 from app.ledger.append import Head, Reader, read_head
 from app.ledger.checkpoint import Checkpoint
 from app.ledger.folder import TileFolder
 from app.ledger.note import Note
 from app.ledger.tiles import TILE_WIDTH, BundleCoordinate, bundle_entry, prefix, touched_bundles, touched_tiles
+from app.ledger.witnessed import cosigned_note
 from app.units import records as unit_records
 
 USAGE = 2
@@ -119,7 +120,7 @@ class _Export:
         for bundle in touched_bundles(0, self.head.size):
             written += self._bundle(reader, bundle, documents=documents)
             self.pace.tick("events", bundle.width, self.head.size)
-        return written + self.files.show_checkpoint(last[1])
+        return written + self.files.show_checkpoint(cosigned_note(self.session, self.head.ledger_id, last[0]))
 
     def _bundle(self, reader: Reader, place: BundleCoordinate, *, documents: bool) -> int:
         first = place.n * TILE_WIDTH
@@ -141,9 +142,12 @@ def _refuse_other(files: TileFolder, session: ReadSession, reader: Reader, size:
 
     Raises:
         TamperError: The exported checkpoint is damaged, larger than the ledger, or of another history.
+        RefusedError: The folder holds other things.
     """
     note = files.checkpoint()
     if note is None:
+        if files.folder.is_dir() and any(files.folder.iterdir()) and not (files.folder / "tile").is_dir():
+            raise RefusedError(f"{files.folder} holds something else than a ledger's tree; name a folder of its own.")
         return
     try:
         exported = Checkpoint.parse(Note.parse(note).text)

@@ -28,7 +28,7 @@ for topic in (demo, serve, init, founder, migrate, client, verify, fsck, ledger,
 def main() -> None:
     """Run a command; what goes wrong is one clear line on the error output, and exit code 1."""
     try:
-        app()
+        app(prog_name="custody")
     except ServiceError as error:
         _fail(error.detail)
     except (RuntimeError, OSError, DBAPIError, ValidationError) as error:

@@ -1,5 +1,7 @@
 """`custody migrate`: bring the tables of a database up to this version, as the role that owns them."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -23,13 +25,20 @@ def upgrade(url: str) -> None:
     """
     target = normal_url(url)
     if target.get_backend_name() == "sqlite" and target.database:
-        Path(target.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_private(Path(target.database))
     engine = create_engine(target, poolclass=NullPool)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         event.listen(engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
     with engine.connect() as connection:
         _run(connection)
+
+
+def _make_private(path: Path) -> None:
+    """Make the file of a new database readable by its owner alone; SQLite gives its log files the same mode."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _run(connection: Connection) -> None:

@@ -30,7 +30,12 @@ class StampClock:
             clock: The machine's time.
             db: The ledger's database.
             ledger_id: The ledger.
+
+        Raises:
+            MissingError: The settings name an authority and no roots, or these cannot be read; and so what
+                `authority_of` raises.
         """
+        authority_of(settings).close()
         self._settings, self._clock, self._db, self._ledger_id = settings, clock, db, ledger_id
         self._every = settings.tsa_seconds
         first = min(FIRST_SECONDS, self._every)

@@ -47,6 +47,7 @@ def test_init_founds_a_ledger_with_keys_that_only_the_owner_reads(custody, tmp_p
     folder = tmp_path / "data" / "keys"
     assert {path.name for path in folder.iterdir()} == {"ledger.key", "service.jwk", "admission.jwk", "founder.jwk"}
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o400}
+    assert (tmp_path / "data" / "custody.db").stat().st_mode & 0o777 == 0o600
     again = custody("init")
     assert isinstance(again.exception, RefusedError)
 
@@ -78,7 +79,7 @@ def test_a_genesis_that_others_signed_founds_the_ledger_of_the_keys_it_names(cus
 
 def test_clients_are_added_listed_and_revoked(custody, tmp_path):
     founded(custody)
-    told = json.loads(custody("client", "add", "KPU", "--access", "auditor", "--access", "field", "--json").stdout)
+    told = json.loads(custody("client", "add", "OPERATOR", "--access", "auditor", "--access", "field", "--json").stdout)
     db = Database(Settings(data_dir=tmp_path / "data").url())
     with db.read() as session:
         assert prove_secret(session, 1, told["client_id"], told["client_secret"]).access == ("auditor", "field")
@@ -89,7 +90,10 @@ def test_clients_are_added_listed_and_revoked(custody, tmp_path):
     with db.read() as session:
         assert prove_secret(session, 1, told["client_id"], told["client_secret"]) is None
     db.close()
-    assert isinstance(custody("client", "add", "KPU", "--access", "god").exception, ServiceError)
+    assert isinstance(custody("client", "add", "OPERATOR", "--access", "god").exception, ServiceError)
+    unknown = custody("client", "add", "OPERATR", "--access", "auditor").exception
+    assert isinstance(unknown, RefusedError)
+    assert "OPERATOR" in unknown.detail
     assert isinstance(custody("client", "revoke", "nobody").exception, ServiceError)
 
 

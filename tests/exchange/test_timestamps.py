@@ -371,13 +371,15 @@ def test_the_clock_stamps_and_then_waits_over_restarts(ledger, desk, tmp_path):
     assert kept(ledger, 4) == []
 
 
-@pytest.mark.parametrize("trouble", ["down", "garbage", "no roots"])
+@pytest.mark.parametrize("trouble", ["down", "garbage", "roots gone meanwhile"])
 def test_no_trouble_of_the_authority_reaches_the_caller(ledger, desk, tmp_path, trouble):
     cosign(ledger)
     desk.status = 503 if trouble == "down" else 200
     desk.answer = lambda query: b"garbage"
-    more = {"tsa_roots": tmp_path / "gone"} if trouble == "no roots" else {}
-    assert clock_of(ledger, desk, tmp_path, **more).round() == AGAIN_SECONDS
+    clock = clock_of(ledger, desk, tmp_path)
+    if trouble == "roots gone meanwhile":
+        (tmp_path / "roots.pem").unlink()
+    assert clock.round() == AGAIN_SECONDS
     assert kept(ledger) == []
 
 
@@ -393,8 +395,13 @@ def test_the_thread_stamps_by_itself_and_ends(ledger, desk, tmp_path):
 
 
 def test_the_writer_has_the_clock_only_when_an_authority_is_set(house, desk, tmp_path):
+    (tmp_path / "roots.pem").write_bytes(desk.tsa.roots)
+    for roots in (None, tmp_path / "gone"):
+        settings = house.settings.model_copy(update={"tsa_url": desk.url, "tsa_roots": roots})
+        with pytest.raises(MissingError):
+            Worker(settings, SystemClock(), house.db)
     for url, is_there in ((desk.url, True), ("", False)):
-        settings = house.settings.model_copy(update={"tsa_url": url, "tsa_roots": tmp_path / "gone"})
+        settings = house.settings.model_copy(update={"tsa_url": url, "tsa_roots": tmp_path / "roots.pem"})
         worker = Worker(settings, SystemClock(), house.db)
         worker.start()
         assert (worker.stamps is not None) is is_there
