@@ -32,9 +32,9 @@ def read_private(path: Path) -> str:
         TamperError: `key_file_mode`; others may read it.
     """
     if not path.exists():
-        raise MissingError(f"The server key {path.name} is missing; `custody init` makes the three.", code="server_key")
+        raise MissingError(f"There is no key file {path}.", code="server_key")
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise TamperError(f"The server key {path.name} may be read by others; `chmod 400` it.", code="key_file_mode")
+        raise TamperError(f"The key file {path.name} may be read by others; `chmod 400` it.", code="key_file_mode")
     return path.read_text(encoding="utf-8").strip()
 
 

@@ -84,7 +84,10 @@ def get_history(
         tag="units",
     ),
 )
-def get_evidence(request: Request, unit: str, stamped: bool = False) -> Response:  # noqa: FBT001, FBT002 - a parameter
+def get_evidence(
+    request: Request, unit: str,
+    stamped: Annotated[bool, Query(description="Under the newest checkpoint with a time stamp.")] = False,  # noqa: FBT002
+) -> Response:  # fmt: skip
     """Return the unit's chain, what contained it, documents, keys and proofs as a zip; no private contents."""
     services = services_of(request)
     with services.db.read() as session:
