@@ -1,9 +1,10 @@
 """Verify an evidence bundle, trusting nobody: no network, no database, no web framework (pure).
 
-The steps of ledger reference section 13, in order. Limits and strict reading; the ledger's signature on the
-one checkpoint; each leaf canonical, of a known version and included; signatures under keys that earlier leaves
-enrolled; one payload per event id; the rules judged again, roles included; the unit's chain whole from 1;
-commitments opened. Whatever fails is a reason that names the event; nothing is raised.
+The steps of ledger reference section 13. Limits and strict reading; each leaf canonical, of a known version and
+included under the one checkpoint; signatures under keys that earlier leaves enrolled; one payload per event id; the
+rules judged again, roles included; then, since these leaves say which keys are in force, the ledger's signature on
+the checkpoint; the unit's chain whole from 1; commitments opened. Whatever fails is a reason that names the event;
+nothing is raised.
 
     PASS         everything that the bundle claims is proven under the pinned genesis
     FAIL         something is wrong
@@ -12,13 +13,17 @@ commitments opened. Whatever fails is a reason that names the event; nothing is 
 
 Which event is the unit's latest is proven as of the newest commitment in the bundle, when there is one. Not proven,
 and always said: that no later event concerns the unit, and that no key was revoked by a leaf that the bundle leaves
-out. How many witnesses must have cosigned the checkpoint is the pinned policy's word; the one in the bundle is shown
-and decides nothing.
+out; a rotation of the ledger's own key is such a leaf, so who wants the new key's word pins that key. How
+many witnesses must have cosigned the checkpoint is the pinned policy's word; the one in the bundle is shown and decides
+nothing.
 
     python -m app.audit.verify BUNDLE [--genesis HASH] [--policy FILE] [--json]
 """
 
 import argparse
+import errno
+import os
+import stat
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -32,17 +37,19 @@ from app.audit.lateness import check_heads, until_of
 from app.audit.leaf import Recorded, read_leaf
 from app.audit.rejudging import Rejudging
 from app.audit.report import Level, Report
-from app.audit.stamped import read_stamp
-from app.audit.witnesses import check_witnesses, named_keys
-from app.canon import b64url_encode, parse_json, sha256
+from app.audit.stamped import read_roots, read_stamp
+from app.audit.witnesses import check_proof_notes, check_witnesses, keys_as_told, signers_of
+from app.canon import b64url_decode, b64url_encode, parse_json, sha256
 from app.custody.details import LedgerGenesis
 from app.custody.events import ZERO_HASH
 from app.custody.newkeys import genesis_keys, introduced
 from app.custody.private import PrivateContent
-from app.errors import ServiceError, UnprovenError
+from app.custody.rules.case import RULES_VERSION
+from app.errors import MalformedError, ServiceError, UnprovenError
 from app.keys.verify import prove
-from app.ledger.checkpoint import Checkpoint, open_checkpoint
-from app.ledger.note import Note, VerifierKey, verified_keys
+from app.ledger.checkpoint import Checkpoint
+from app.ledger.note import Note, VerifierKey
+from app.ledger.policy import TrustPolicy
 from app.ledger.proof import TlogProof
 from app.ledger.tree import leaf_hash, verify_inclusion
 from app.units.state import Containment
@@ -72,8 +79,9 @@ def verify_bundle(
         data: The zip as received; anything at all.
         genesis: The pinned hash of the genesis event; without it the result is never PASS.
         origin: The pinned origin of the ledger, if the caller has one.
-        ledger_keys: Pinned verifier keys of the ledger; the one in use must be among them.
-        policy: The pinned trust policy (c2sp.org/tlog-policy); without its quorum the result is INCOMPLETE.
+        ledger_keys: Pinned verifier keys of the ledger; one of them must be in force and have signed the checkpoint.
+        policy: The pinned trust policy (c2sp.org/tlog-policy); without its quorum the result is INCOMPLETE. The keys
+            on its `log` lines are pinned like `ledger_keys`.
         tsa_roots: PEM bundle of the time-stamping authorities' root certificates; without it stamps are not verified.
 
     Returns:
@@ -97,7 +105,7 @@ class _Verification:
         self.bundle = bundle
         self.report = report
         self.leaves: list[Recorded] = []
-        self.named: list[VerifierKey] = []
+        self.proof_notes: list[tuple[Recorded, Note]] = []
 
     def run(self, pins: Pins) -> None:
         """Take every step; a step whose ground is gone ends the run by an error."""
@@ -107,8 +115,7 @@ class _Verification:
         report.ledger = founding.event.body.ledger
         if pins.origin is not None and pins.origin != report.ledger:
             report.tell("fail", "origin_mismatch", "The ledger has another origin than the pinned one.")
-        self.named = named_keys(bundle.leaves)
-        checkpoint = open_checkpoint(bundle.checkpoint, self.named, report.ledger)
+        checkpoint = Checkpoint.parse(Note.parse(bundle.checkpoint).text)  # who signed it, the leaves have to say
         report.size, report.root = checkpoint.size, b64url_encode(checkpoint.root)
         self._manifest(checkpoint)
         self._read_leaves(checkpoint)
@@ -118,8 +125,12 @@ class _Verification:
             self._signatures(leaf, judging)
             judging.take(leaf)
         report.leaves, report.judged, report.assumed = len(self.leaves), judging.judged, judging.assumed
-        self._ledger_keys(judging, pins)
-        check_witnesses(bundle, report, pins.policy, self._in_force(judging))
+        in_force = self._in_force(judging)
+        signers = signers_of(bundle.checkpoint, in_force, report.ledger)
+        if pins.ledger_keys and not {key.to_text() for key in signers} & set(pins.ledger_keys):
+            report.tell("fail", "ledger_key_mismatch", "No pinned key of the ledger signed the checkpoint.")
+        check_proof_notes(report, self.proof_notes, signers)
+        check_witnesses(bundle, report, pins.policy, in_force, signers)
         self._stamps(pins.tsa_roots)
         proven = check_heads(bundle, self.leaves, judging, report)
         self._chains(judging, proven=proven)
@@ -151,17 +162,10 @@ class _Verification:
 
     def _in_force(self, judging: Rejudging) -> list[VerifierKey]:
         """Return the keys that sign checkpoints after the last rotation in the bundle, or the genesis's."""
-        meta = judging.facts.meta  # none when the rules of this bundle are not known, which is told elsewhere
-        return [VerifierKey.parse(text) for text in meta.ledger_keys] if meta is not None else self.named[:1]
-
-    def _ledger_keys(self, judging: Rejudging, pins: Pins) -> None:
-        """Check that a key in force has signed the checkpoint, and that it is a pinned one."""
-        note = Note.parse(self.bundle.checkpoint)
-        signers = {key.to_text() for key in verified_keys(note, self.named)}
-        if not signers & {key.to_text() for key in self._in_force(judging)}:
-            self.report.tell("fail", "note_signature", "No key of the ledger that was in force signed the checkpoint.")
-        if pins.ledger_keys and not signers & set(pins.ledger_keys):
-            self.report.tell("fail", "ledger_key_mismatch", "The ledger's key is none of the pinned ones.")
+        meta = judging.facts.meta
+        is_judged = meta is not None and all(leaf.verdict.rules == RULES_VERSION for leaf in self.leaves)
+        texts = meta.ledger_keys if meta is not None and is_judged else keys_as_told(self.leaves)
+        return [VerifierKey.parse(text) for text in texts]
 
     def _stamps(self, roots: bytes | None) -> None:
         """Verify the time stamps over the checkpoint under the pinned root certificates."""
@@ -227,8 +231,8 @@ class _Verification:
         same = own.text == whole.text and set(own.signatures) <= set(whole.signatures)
         if proof.index != leaf.index or not same or proof.extra:
             raise UnprovenError("The proof is for another leaf or another checkpoint.", code="inclusion_proof")
-        verified_keys(own, self.named)
         verify_inclusion(leaf.index, checkpoint.size, leaf_hash(leaf.data), proof.path, checkpoint.root)
+        self.proof_notes.append((leaf, own))
 
     def _ids(self) -> None:
         """One payload per author and event id, but for those that were refused for just that."""
@@ -400,19 +404,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         policy = read_limited(told.policy) if told.policy is not None else None
         roots = read_limited(told.tsa_roots) if told.tsa_roots is not None else None
-        report = verify_bundle(
-            read_limited(told.bundle), genesis=told.genesis, origin=told.origin, policy=policy, tsa_roots=roots
-        )
+        check_pins(genesis=told.genesis, policy=policy, tsa_roots=roots)
+        data = read_limited(told.bundle)
     except OSError as error:
         parser.error(f"cannot read {error.filename}: {error.strerror}")
+    except ServiceError as error:
+        parser.error(f"{error.detail} [{error.code}]")
+    report = verify_bundle(data, genesis=told.genesis, origin=told.origin, policy=policy, tsa_roots=roots)
     sys.stdout.write(orjson.dumps(report.as_json()).decode() + "\n" if told.json else report.as_text())
     return EXIT_CODES[report.result]
 
 
+def check_pins(*, genesis: str | None, policy: bytes | None, tsa_roots: bytes | None) -> None:
+    """Refuse pins that are garbled: a mistake of the caller's must not look like one of the bundle's.
+
+    Raises:
+        MalformedError: `genesis`, `tlog_policy` or `stamp_roots`; the pin that cannot be used.
+    """
+    try:
+        if genesis is not None:
+            b64url_decode(genesis, length=32)
+    except ServiceError:
+        raise MalformedError("The pinned genesis is no hash in base64url.", code="genesis") from None
+    if policy is not None:
+        TrustPolicy.parse(policy)
+    if tsa_roots is not None:
+        read_roots(tsa_roots)
+
+
 def read_limited(path: Path) -> bytes:
-    """Read a file, but no more of it than a bundle may have."""
-    with path.open("rb") as file:
+    """Read a file, but no more of it than a bundle may have.
+
+    Raises:
+        OSError: It cannot be read. A folder, a pipe or a device is no file here: one of these may never end.
+    """
+    with open(path, "rb", opener=_open_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
         return file.read(MAX_BYTES + 1)
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a path even when it is a pipe that nobody writes to."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,22 @@
-"""`custody verify BUNDLE`: check an evidence bundle offline. Needs no database and no network."""
+"""`custody verify BUNDLE`: check an evidence bundle offline. Needs no database and no network.
+
+Exit code 1 is a word about the bundle alone. What the caller pinned and cannot be used, a list of ledgers that its key
+did not sign included, is exit code 2 with one sentence, and no report: the bundle was not looked at.
+"""
 
 import sys
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import Annotated, NoReturn, TypedDict
 
 import orjson
 import typer
 
 from app.audit.bundle import read_bundle
 from app.audit.report import Report
-from app.audit.verify import EXIT_CODES, read_limited, verify_bundle
-from app.cli.ledgers import read_list
+from app.audit.verify import EXIT_CODES, check_pins, read_limited, verify_bundle
 from app.errors import ServiceError
-from app.ledger.directory import LedgerList
+from app.ledger.directory import LedgerList, open_list
+from app.ledger.note import VerifierKey
 
 USAGE = 2
 _COLOURS = {"PASS": typer.colors.GREEN, "FAIL": typer.colors.RED, "INCOMPLETE": typer.colors.YELLOW}
@@ -49,27 +53,43 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Verify an evidence bundle. Exit code: 0 PASS, 1 FAIL, 2 usage, 3 INCOMPLETE."""
+    is_listed = ledgers is not None
+    if is_listed != (ledgers_key is not None) or (is_listed and (genesis, origin) != (None, None)):
+        _usage("--ledgers and --ledgers-key go together, and stand instead of --genesis and --origin.")
     try:
         data = read_limited(bundle)
         more = Beside(
             policy=read_limited(policy) if policy is not None else None,
             tsa_roots=read_limited(tsa_roots) if tsa_roots is not None else None,
         )
+        check_pins(genesis=genesis, policy=more["policy"], tsa_roots=more["tsa_roots"])
+        listed = _opened(ledgers, ledgers_key) if ledgers is not None and ledgers_key is not None else None
     except OSError as error:
-        typer.echo(f"Cannot read {error.filename}: {error.strerror}", err=True)
-        raise typer.Exit(USAGE) from None
-    if ledgers is None and ledgers_key is None:
+        _usage(f"Cannot read {error.filename}: {error.strerror}.")
+    except ServiceError as error:
+        _usage(f"{error.detail} [{error.code}]")
+    if listed is None:
         report = verify_bundle(data, genesis=genesis, origin=origin, **more)
-    elif ledgers is None or ledgers_key is None or genesis or origin:
-        typer.echo("--ledgers and --ledgers-key go together, and stand instead of --genesis and --origin.", err=True)
-        raise typer.Exit(USAGE)
     else:
-        report = verify_listed(data, read_list(ledgers, ledgers_key), more)
+        report = verify_listed(data, listed, more)
     if as_json:
         sys.stdout.write(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
         show(report)
     raise typer.Exit(EXIT_CODES[report.result])
+
+
+def _opened(file: Path, vkey: str) -> LedgerList:
+    """Open a signed list, and say that an error is its own: a checkpoint gives some of the same codes."""
+    try:
+        return open_list(read_limited(file), VerifierKey.parse(vkey))
+    except ServiceError as error:
+        raise type(error)(f"The list of ledgers: {error.detail}", code=error.code) from None
+
+
+def _usage(sentence: str) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(USAGE)
 
 
 def verify_listed(data: bytes, ledgers: LedgerList, more: Beside | None = None) -> Report:

@@ -1,10 +1,10 @@
 """Makes tests/vectors/bundle/*.json: bundles of a small real ledger, whole and broken, and what a verifier says.
 
-    PYTHONPATH=. .venv/bin/python tests/audit/bundle_vectors.py
+    PYTHONPATH=. .venv/bin/python tests/audit/bundle_vectors.py [BOOK ...]
 
 Every secret and every id comes from one seed, so the same code makes the same vectors (but for the one ML-DSA-44
-signature, whose making is randomised); run it again when the README of bundles or the form of an event changes. A
-vector is
+signature in `policies`, whose making is randomised); run it again when the README of bundles or the form of an event
+changes. Named books alone are written, and no list, so that a new book leaves the others as they are. A vector is
 
     {name, zip (base64), pins: {genesis, origin, ledgers (base64), ledgers_key, ledger_keys, policy (base64)}, result, reasons,
      python_only, browser_only}
@@ -17,6 +17,7 @@ rightly differ, `browser` or `python` holds the result and reasons of that one. 
 import json
 import random
 import secrets
+import sys
 import tempfile
 from base64 import b64encode
 from collections.abc import Callable, Iterable
@@ -32,6 +33,7 @@ from app.clock import rfc3339_ms
 from app.custody.found import public_jwk
 from app.custody.serverkeys import ServerKeys
 from app.db import Database
+from app.ids import new_unit_id
 from app.keys.signing import PrivateKey
 from app.ledger.directory import HEADER, LedgerList, Listed, sign_list
 from app.ledger.note import NoteSignature, SignatureType, SignerKey
@@ -675,6 +677,18 @@ def heads(stories: dict[str, Story]) -> Book:
     return book
 
 
+def _rekeyed(base: Story, *rounds: list[SignerKey]) -> Story:
+    """Return the story with a rotation by its founders for each round."""
+    story, town = base.copy(), base.phones
+    first, second = (_again(phone) for phone in town.founders)
+    for keys in rounds:
+        told = {"keys": [key.verifier().to_text() for key in keys]}
+        story.append(
+            first.sign("ledger.rekey", told, at_ms=town.tick(), capacity="approver", with_={second: "approver"})
+        )
+    return story
+
+
 def additions(stories: dict[str, Story]) -> Book:
     """Keys that change after the genesis, and files that came to the format later."""
     book, base = Book("additions"), stories["lot"]
@@ -682,14 +696,7 @@ def additions(stories: dict[str, Story]) -> Book:
     new = SignerKey(base.forge.origin, SignatureType.NOTE, NEW_KEY_SEED)
 
     def rekeyed(*rounds: list[SignerKey]) -> Story:
-        story, town = base.copy(), base.phones
-        first, second = (_again(phone) for phone in town.founders)
-        for keys in rounds:
-            told = {"keys": [key.verifier().to_text() for key in keys]}
-            story.append(
-                first.sign("ledger.rekey", told, at_ms=town.tick(), capacity="approver", with_={second: "approver"})
-            )
-        return story
+        return _rekeyed(base, *rounds)
 
     def signed(name: str, story: Story, keys: list[SignerKey], result: str, *reasons: str) -> None:
         story.forge.keys = keys
@@ -788,7 +795,184 @@ def ledgers(stories: dict[str, Story]) -> Book:
     return book
 
 
-BOOKS = (whole, signatures, proofs, checkpoints, shapes, loose, policies, heads, additions, ledgers)
+def rotations(stories: dict[str, Story]) -> Book:
+    """Whose signatures on the checkpoint count while the ledger's key rotates, and what pinning one of the keys means.
+
+    In force are the keys that the genesis, or the last rotation below the checkpoint, names. One of them must have
+    signed, none of them wrongly. A line in the name of any other key of the ledger is a stranger's. What is pinned, by
+    key or by the `log` lines of a policy, must be among the keys in force that signed.
+    """
+    book, base = Book("rotations"), stories["lot"]
+    old = base.forge.keys[0]
+    new = SignerKey(base.forge.origin, SignatureType.NOTE, NEW_KEY_SEED)
+    before, both, after = base.copy(), _rekeyed(base, [old, new]), _rekeyed(base, [old, new], [new])
+    quorum = [f"witness w{n} {w.verifier().to_text()}" for n, w in enumerate(WITNESSES[:2], 1)]
+
+    def junk(key: SignerKey) -> NoteSignature:
+        return NoteSignature(key.name, key.verifier().key_id, bytes(64))
+
+    def logs(*keys: SignerKey, witnessed: bool = False) -> dict[str, str]:
+        """Pin a policy with these log lines."""
+        lines = [f"log {key.verifier().to_text()}" for key in keys]
+        lines += [*quorum, "group both all w1 w2", "quorum both"] if witnessed else ["quorum none"]
+        return {"policy": b64encode(_policy(*lines)).decode()}
+
+    def keys(*pinned: SignerKey) -> dict[str, list[str]]:
+        return {"ledger_keys": [key.verifier().to_text() for key in pinned]}
+
+    def note(
+        story: Story, signers: list[SignerKey], *lines: NoteSignature, witnesses: Iterable[SignerKey] = ()
+    ) -> bytes:
+        signed = story.copy()
+        signed.forge.keys = signers
+        return forge.with_lines(signed.forge.note([(w, COSIGNED_AT) for w in witnesses]), *lines)
+
+    def add(name: str, story: Story, made: bytes, result: str, *reasons: str, **pins: Any) -> None:
+        book.add(name, story.zip(story.files(checkpoint=made)), result, *reasons, genesis=base.genesis, **pins)
+
+    wrong = ("FAIL", "ledger_key_mismatch")
+    add("two in force, both sign, a policy names the new one", both, note(both, [old, new]), "PASS", **logs(new))
+    add("two in force, both sign, a policy names the old one", both, note(both, [old, new]), "PASS", **logs(old))
+    add("two in force, both sign, the new one is pinned", both, note(both, [old, new]), "PASS", **keys(new))
+    add("two in force, the old one signs", both, note(both, [old]), "PASS")
+    add("two in force, the old one signs, a policy names it", both, note(both, [old]), "PASS", **logs(old))
+    add("two in force, the old one signs, a policy names both", both, note(both, [old]), "PASS", **logs(old, new))
+    add("two in force, the old one signs, a policy names the new one", both, note(both, [old]), *wrong, **logs(new))
+    add("two in force, the old one signs, the new one is pinned", both, note(both, [old]), *wrong, **keys(new))
+    add("two in force, the old one signs, both are pinned", both, note(both, [old]), "PASS", **keys(old, new))
+    add("two in force, the new one signs, a policy names it", both, note(both, [new]), "PASS", **logs(new))
+    add("two in force, the new one signs, a policy names the old one", both, note(both, [new]), *wrong, **logs(old))
+    add("two in force, the new one signs, the old one is pinned", both, note(both, [new]), *wrong, **keys(old))
+    stolen = note(both, [old], witnesses=WITNESSES[:2])
+    add(
+        "a thief of the old key with a quorum, a policy names the new one",
+        both,
+        stolen,
+        *wrong,
+        **logs(new, witnessed=True),
+    )
+    add("the same, a policy names the old one", both, stolen, "PASS", **logs(old, witnessed=True))
+    add("two in force, one signs wrongly", both, note(both, [old], junk(new)), "FAIL", "note_signature")
+    add(
+        "two in force, one signs rightly and wrongly", both, note(both, [old, new], junk(new)), "FAIL", "note_signature"
+    )
+
+    add("the retired key signs wrongly beside the new one", after, note(after, [new], junk(old)), "PASS")
+    add("the same, a policy names the new one", after, note(after, [new], junk(old)), "PASS", **logs(new))
+    add("the same, a policy names both", after, note(after, [new], junk(old)), "PASS", **logs(old, new))
+    add("the same, both are pinned", after, note(after, [new], junk(old)), "PASS", **keys(old, new))
+    add("the same, the retired key is pinned", after, note(after, [new], junk(old)), *wrong, **keys(old))
+    add("the retired key signs rightly beside the new one", after, note(after, [old, new]), "PASS")
+    add("the same, the new key is pinned", after, note(after, [old, new]), "PASS", **keys(new))
+    add("the retired key signs beside the new one and is pinned", after, note(after, [old, new]), *wrong, **keys(old))
+    add(
+        "the retired key signs beside the new one, a policy names it",
+        after,
+        note(after, [old, new]),
+        *wrong,
+        **logs(old),
+    )
+    add("the retired key signs alone and is pinned", after, note(after, [old]), "FAIL", "note_signature", **keys(old))
+    add(
+        "the retired key signs alone, a policy names it",
+        after,
+        note(after, [old]),
+        "FAIL",
+        "note_signature",
+        **logs(old),
+    )
+    add("the retired key signs, the new one wrongly", after, note(after, [old], junk(new)), "FAIL", "note_signature")
+
+    add("a key that is not named yet signs beside", before, note(before, [old, new]), "PASS")
+    add("a key that is not named yet signs wrongly beside", before, note(before, [old], junk(new)), "PASS")
+    add("a key that is not named yet signs beside and is pinned", before, note(before, [old, new]), *wrong, **keys(new))
+    add(
+        "a key that is not named yet signs beside, a policy names it",
+        before,
+        note(before, [old, new]),
+        *wrong,
+        **logs(new),
+    )
+    hasty = _rekeyed(base, [new])
+    hasty.forge.change(
+        hasty.indexes[-1], verdict={"result": "refused", "code": "ledger_key", "rules": 1, "policy": base.policy}
+    )
+    add("a key of a refused rotation signs wrongly beside", hasty, note(hasty, [old], junk(new)), "PASS")
+    add("a key of a refused rotation signs alone", hasty, note(hasty, [new]), "FAIL", "note_signature")
+    add("a key of a refused rotation signs beside and is pinned", hasty, note(hasty, [old, new]), *wrong, **keys(new))
+
+    def proven_by(name: str, story: Story, signers: list[SignerKey], result: str, *reasons: str) -> None:
+        """Let one proof hold fewer signatures than the checkpoint, which both keys signed."""
+        files, index = story.files(checkpoint=note(story, [old, new])), story.index_of("unit.commission")
+        files[f"proofs/{index}.tlog-proof"] = story.forge.proof(index, note(story, signers))
+        book.add(name, story.zip(files), result, *reasons, genesis=base.genesis)
+
+    proven_by("two in force, a proof has the signature of one", both, [old], "PASS")
+    proven_by("a proof has the retired key's signature alone", after, [old], "FAIL", "inclusion_proof")
+    proven_by("a proof has the new key's signature alone", after, [new], "PASS")
+    return book
+
+
+def absences(stories: dict[str, Story]) -> Book:
+    """Proofs that no such unit exists."""
+    book, base = Book("absences"), stories["lot"]
+    nobody = new_unit_id(bytes(10))
+
+    def around(unit: str, leaves: list[bytes], story: Story) -> bytes:
+        """Commit to the units of these leaves, and return the record that lies around another one."""
+        records, hashes = forge.head_tree(leaves)
+        told = {"size": len(base.forge.leaves), "root": b64url_encode(root_of(hashes)), "n": len(records) - 1}
+        commit = story.append(
+            service_phone(story).sign("heads.commit", told, at_ms=story.phones.tick(), capacity="witness")
+        )
+        record = next(r for r in records if r["unit"] < unit and (not r["next"] or unit < r["next"]))
+        return forge.head_file(records, hashes, record["unit"], commit)
+
+    def add(name: str, unit: str, story: Story, head: bytes, result: str, *reasons: str, about: str = "") -> None:
+        story.extra[f"heads/{unit}.json"] = head
+        book.add(name, story.zip(unit=about or unit), result, *reasons, genesis=base.genesis)
+
+    def without(unit: str) -> list[bytes]:
+        """Return the leaves as if they linked no such unit."""
+        parsed = [base.forge.parsed(index) for index in range(len(base.forge.leaves))]
+        return [jcs({**one, "links": [link for link in one["links"] if link["unit"] != unit]}) for one in parsed]
+
+    story = base.copy()
+    add("a unit that does not exist", nobody, story, around(nobody, story.forge.leaves, story), "PASS", "absent")
+    story = base.copy()
+    head = around(nobody, story.forge.leaves, story)
+    add("another unit does not exist", nobody, story, head, "PASS", "absent", about=base.unit)
+    story = base.copy()
+    add(
+        "a unit that stands in the bundle",
+        base.unit,
+        story,
+        around(base.unit, without(base.unit), story),
+        "FAIL",
+        "heads",
+    )
+    story, load = stories["box"].copy(), _container(stories["box"])
+    add(
+        "a container that stands in the bundle",
+        load,
+        story,
+        around(load, without(load), story),
+        "FAIL",
+        "heads",
+        about=story.unit,
+    )
+    return book
+
+
+def _container(story: Story) -> str:
+    """Return the unit that the story's unit was packed into."""
+    return str(story.forge.parsed(story.index_of("unit.pack"))["links"][-1]["unit"])
+
+
+BOOKS = (
+    whole, signatures, proofs, checkpoints, shapes, loose, policies, heads, additions, ledgers,
+    rotations, absences,  # the newest last: time goes on from book to book, and no older vector changes
+)  # fmt: skip
 
 
 def make() -> dict[str, list[dict[str, Any]]]:
@@ -804,9 +988,11 @@ def make() -> dict[str, list[dict[str, Any]]]:
 
 
 def main() -> None:
-    """Write the files."""
-    write_books(FOLDER, make())
-    write_books(FOLDER / "lists", make_lists())
+    """Write the files, or those that the command line names."""
+    named, made = sys.argv[1:], make()
+    write_books(FOLDER, {name: made[name] for name in named or made})
+    if not named:
+        write_books(FOLDER / "lists", make_lists())
 
 
 if __name__ == "__main__":

@@ -10,18 +10,20 @@ import pytest
 from app.audit.bundle import write_bundle
 from app.audit.evidence import gather
 from app.audit.fsck import fsck
+from app.audit.report import Report
 from app.audit.verify import verify_bundle
 from app.cli.phone import Phone
 from app.custody.closing import close_ledger
 from app.custody.committing import commit_heads
 from app.custody.found import public_jwk
 from app.custody.record import Recorder
+from app.custody.rules import case as rules_case
 from app.custody.serverkeys import ServerKeys
 from app.errors import RefusedError, TamperError
 from app.keys.signing import PrivateKey
 from app.ledger.checkpoint import Checkpoint, sign
 from app.ledger.highwater import HighWater
-from app.ledger.note import Note, verified_keys
+from app.ledger.note import Note, SignerKey, verified_keys
 from tests import small as s
 from tests.custody.town import Town
 
@@ -83,22 +85,64 @@ def test_both_keys_sign_and_then_the_new_one_alone(town: Town):
     assert report.result == "PASS", report.as_text()
 
 
+def signed_by(town: Town, unit: str, *keys: SignerKey) -> bytes:
+    """Return evidence under a checkpoint that these keys alone signed."""
+    with town.db.read() as session:
+        bundle = gather(session, town.recorder.ledger_id, unit)
+    note = sign(Checkpoint.parse(Note.parse(bundle.checkpoint).text), *keys)
+    target = io.BytesIO()
+    proofs = {i: p.replace(bundle.checkpoint, note) for i, p in bundle.proofs.items()}
+    write_bundle(dataclasses.replace(bundle, checkpoint=note, proofs=proofs), target)
+    return target.getvalue()
+
+
+def wrong_in(report: Report) -> set[str]:
+    return {reason.code for reason in report.reasons if reason.level == "fail"}
+
+
 def test_a_bundle_under_the_retired_key_fails(town: Town):
+    unit = town.box()
+    old, new = rotated(town)
+    town.ok(by_founders(town, "ledger.rekey", {"keys": [new]}))
+    town.ok(town.inspected([unit]))
+    stale = signed_by(town, unit, town.recorder._keys.ledger)
+    genesis = town.one("SELECT genesis FROM ledger_state")
+    for pins in ({}, {"ledger_keys": [old]}, {"policy": f"log {old}\nquorum none\n".encode()}):
+        assert wrong_in(verify_bundle(stale, genesis=genesis, **pins)) == {"note_signature"}, pins
+
+
+@pytest.mark.parametrize("signs", ["old", "new"])
+def test_who_pins_one_of_two_keys_in_force_wants_that_ones_signature(town: Town, signs: str):
+    """Without a pin one of the two is enough, whichever it is."""
+    unit = town.box()
+    texts = dict(zip(("old", "new"), rotated(town), strict=True))
+    town.ok(town.inspected([unit]))
+    keys = town.recorder._keys
+    assert keys.next_ledger is not None
+    data = signed_by(town, unit, {"old": keys.ledger, "new": keys.next_ledger}[signs])
+    genesis = town.one("SELECT genesis FROM ledger_state")
+    assert verify_bundle(data, genesis=genesis).result == "PASS"
+    for name, text in texts.items():
+        expected = set() if name == signs else {"ledger_key_mismatch"}
+        assert wrong_in(verify_bundle(data, genesis=genesis, ledger_keys=[text])) == expected
+        assert wrong_in(verify_bundle(data, genesis=genesis, policy=f"log {text}\nquorum none\n".encode())) == expected
+    assert verify_bundle(data, genesis=genesis, ledger_keys=[*texts.values()]).result == "PASS"
+
+
+def test_a_rotation_under_rules_of_later_is_incomplete_and_no_forgery(town: Town, monkeypatch):
+    """A verifier that cannot judge who may rotate takes the leaf's word for the keys, and never says PASS."""
     unit = town.box()
     _, new = rotated(town)
     town.ok(by_founders(town, "ledger.rekey", {"keys": [new]}))
     town.ok(town.inspected([unit]))
-    with town.db.read() as session:
-        bundle = gather(session, town.recorder.ledger_id, unit)
-    text = Checkpoint.parse(Note.parse(bundle.checkpoint).text)
-    stale = sign(text, town.recorder._keys.ledger)
-    forged = dataclasses.replace(
-        bundle, checkpoint=stale, proofs={i: p.replace(bundle.checkpoint, stale) for i, p in bundle.proofs.items()}
-    )
-    target = io.BytesIO()
-    write_bundle(forged, target)
-    report = verify_bundle(target.getvalue(), genesis=town.one("SELECT genesis FROM ledger_state"))
-    assert (report.result, "note_signature" in {r.code for r in report.reasons}) == ("FAIL", True)
+    genesis = town.one("SELECT genesis FROM ledger_state")
+    keys = town.recorder._keys
+    assert keys.next_ledger is not None
+    monkeypatch.setattr("app.audit.rejudging.RULES_VERSION", rules_case.RULES_VERSION + 1)
+    report = verify_bundle(evidence(town, unit), genesis=genesis)
+    assert (report.result, wrong_in(report)) == ("INCOMPLETE", set()), report.as_text()
+    stale = verify_bundle(signed_by(town, unit, keys.ledger), genesis=genesis)
+    assert wrong_in(stale) == {"note_signature"}
 
 
 def test_a_rotation_to_a_key_that_is_not_there_is_not_recorded(town: Town):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import random
 import subprocess
 import sys
@@ -393,10 +394,17 @@ def test_exit_codes(shelf: Shelf, tmp_path: Path, capsys):
     assert main([str(path), "--genesis", shelf.genesis]) == 0
     assert main([str(path), "--genesis", "A" * 43]) == 1
     assert main([str(path)]) == 3
-    with pytest.raises(SystemExit) as caught:
-        main([str(tmp_path / "none.zip")])
-    assert caught.value.code == 2
-    capsys.readouterr()
+    (tmp_path / "noise").write_bytes(bytes(range(256)))
+    os.mkfifo(tmp_path / "pipe")
+    noise = str(tmp_path / "noise")
+    for wrong in (
+        [str(tmp_path / "none.zip")], [str(tmp_path)], [str(tmp_path / "pipe")], [str(path), "--genesis", ""],
+        [str(path), "--policy", noise], [str(path), "--tsa-roots", noise], [str(path), "--policy", str(tmp_path / "pipe")],
+    ):  # fmt: skip
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main(wrong)
+        assert (caught.value.code, capsys.readouterr().out) == (2, ""), wrong
 
 
 def test_the_command_tells_the_story(shelf: Shelf, tmp_path: Path):
@@ -410,7 +418,10 @@ def test_the_command_tells_the_story(shelf: Shelf, tmp_path: Path):
     assert "custody.release" in good.stdout
     told = CliRunner().invoke(app, ["verify", str(path), "--json"])
     assert (told.exit_code, json.loads(told.stdout)["result"]) == (3, "INCOMPLETE")
-    assert CliRunner().invoke(app, ["verify", str(tmp_path / "none.zip")]).exit_code == 2
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("none.zip", "pipe", "."):
+        wrong = CliRunner().invoke(app, ["verify", str(tmp_path / name)])
+        assert (wrong.exit_code, wrong.stdout, wrong.stderr.count("\n")) == (2, "", 1), wrong.output
 
 
 def test_a_hash_that_begins_with_a_hyphen_is_a_hash(tmp_path, capsys):

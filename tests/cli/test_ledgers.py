@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,13 @@ def refused(*arguments: object) -> str:
     done = custody(*arguments)
     assert isinstance(done.exception, ServiceError), (done.exit_code, done.output, done.exception)
     return done.exception.detail
+
+
+def misused(*arguments: object) -> str:
+    """Run a command that must end as wrongly called, with one sentence and no report; return the sentence."""
+    done = custody(*arguments)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), (done.output, done.exception)
+    return done.stderr
 
 
 @pytest.fixture
@@ -127,9 +135,22 @@ def test_evidence_is_verified_under_the_list(key, house, tmp_path):
     for pair in (("--ledgers", out), ("--ledgers-key", key[1]),
                  ("--ledgers", out, "--ledgers-key", key[1], "--genesis", genesis)):  # fmt: skip
         assert custody("verify", bundle, *pair).exit_code == 2
-    assert refused("verify", bundle, "--ledgers", out, "--ledgers-key", vkey)
     (tmp_path / "junk.zip").write_bytes(b"PK junk")
     assert custody("verify", tmp_path / "junk.zip", "--ledgers", out, "--ledgers-key", key[1]).exit_code == 1
+
+
+def test_a_list_that_cannot_be_used_is_no_word_about_the_bundle(key, house, tmp_path):
+    genesis, vkey = facts(house)
+    out, bundle = signed_list(key, tmp_path, f"{house.origin} {genesis} {vkey}"), tmp_path / "junk.zip"
+    bundle.write_bytes(b"PK junk")
+    assert "[note_signature]" in misused("verify", bundle, "--ledgers", out, "--ledgers-key", vkey)
+    assert "[verifier_key]" in misused("verify", bundle, "--ledgers", out, "--ledgers-key", "nonsense")
+    assert "Cannot read" in misused("verify", bundle, "--ledgers", tmp_path / "absent", "--ledgers-key", key[1])
+    assert "Cannot read" in misused("verify", bundle, "--ledgers", tmp_path, "--ledgers-key", key[1])
+    out.write_bytes(out.read_bytes()[:-5])
+    assert "The list of ledgers: " in misused("verify", bundle, "--ledgers", out, "--ledgers-key", key[1])
+    for pins in (("--ledgers", out, "--ledgers-key", key[1], "--genesis", ""), ("--ledgers-key", "")):
+        assert "go together" in misused("verify", bundle, *pins)
 
 
 def test_what_is_pinned_beside_the_genesis_is_read_by_the_command(house, tmp_path):
@@ -142,10 +163,12 @@ def test_what_is_pinned_beside_the_genesis_is_read_by_the_command(house, tmp_pat
     policy.write_text("quorum none\n")
     assert custody("verify", bundle, "--genesis", genesis, "--policy", policy).exit_code == 0
     policy.write_bytes(bytes(range(256)))
-    done = custody("verify", bundle, "--genesis", genesis, "--policy", policy)
-    assert done.exit_code != 0
-    assert "Traceback" not in done.output
-    assert custody("verify", bundle, "--genesis", genesis, "--policy", tmp_path / "absent").exit_code == 2
+    assert "[tlog_policy]" in misused("verify", bundle, "--genesis", genesis, "--policy", policy)
+    assert "Cannot read" in misused("verify", bundle, "--genesis", genesis, "--policy", tmp_path / "absent")
+    assert "[stamp_roots]" in misused("verify", bundle, "--genesis", genesis, "--tsa-roots", policy)
+    assert "Cannot read" in misused("verify", bundle, "--genesis", genesis, "--tsa-roots", tmp_path)
+    for garbled in ("", genesis[:-1], f"{genesis}=", "k" * 44):
+        assert "[genesis]" in misused("verify", bundle, "--genesis", garbled)
 
 
 # -- a successor -----------------------------------------------------------------------------------------
@@ -177,7 +200,9 @@ def test_a_successor_cites_the_final_checkpoint(closed, tmp_path, monkeypatch):
     first = (leaf / "tile/entries/000.p/1").read_bytes()
     assert json.loads(payload_of(parse_bundle(first)[0]))["details"]["succeeds"] == cited
     without = init(monkeypatch, tmp_path / "unverified", *named)
-    assert without.exit_code == 0, "the key may come later; the name on the signature was looked at"
+    assert isinstance(without.exception, RefusedError), "nobody would have verified the signature"
+    assert "--succeeds-key" in without.exception.detail
+    assert not (tmp_path / "unverified").exists()
 
 
 def test_a_successor_cites_nothing_that_its_predecessor_did_not_sign(closed, tmp_path, monkeypatch):
@@ -193,20 +218,23 @@ def test_a_successor_cites_nothing_that_its_predecessor_did_not_sign(closed, tmp
     own.write_bytes(sign(Checkpoint(origin, 3, bytes(32)), SignerKey(origin, SignatureType.NOTE, b"\x07" * 32)))
     (tmp_path / "noise").write_bytes(bytes(range(256)))
     for number, (file, hash_, more) in enumerate((
-        (forged, genesis, ("--succeeds-key", vkey)),
-        (unsigned, genesis, ()),
-        (own, genesis, ()),
-        (tmp_path / "noise", genesis, ()),
-        (final, "A" * 42, ()),
-        (final, genesis, ("--succeeds-key", "nonsense")),
+        (forged, genesis, vkey),
+        (unsigned, genesis, foreign.verifier().to_text()),
+        (own, genesis, SignerKey(origin, SignatureType.NOTE, b"\x07" * 32).verifier().to_text()),
+        (tmp_path / "noise", genesis, vkey),
+        (final, "A" * 42, vkey),
+        (final, genesis, "nonsense"),
     )):  # fmt: skip
         folder = tmp_path / f"n{number}"
-        done = init(monkeypatch, folder, "--succeeds", file, "--succeeds-genesis", hash_, *more)
+        named = ("--succeeds", file, "--succeeds-genesis", hash_, "--succeeds-key", more)
+        done = init(monkeypatch, folder, *named)
         assert isinstance(done.exception, ServiceError), (number, done.output, done.exception)
         assert not folder.exists(), "nothing was made"
-    for half in (("--succeeds", final), ("--succeeds-genesis", genesis), ("--succeeds-key", vkey)):
-        done = init(monkeypatch, tmp_path / "half", *half)
+    whole = (("--succeeds", final), ("--succeeds-genesis", genesis), ("--succeeds-key", vkey))
+    for half in (*((one,) for one in whole), *combinations(whole, 2)):
+        done = init(monkeypatch, tmp_path / "half", *(word for pair in half for word in pair))
         assert isinstance(done.exception, RefusedError), half
+        assert not (tmp_path / "half").exists()
 
 
 def test_two_ledgers_of_one_database_are_told_apart(tmp_path, monkeypatch):
