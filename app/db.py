@@ -52,7 +52,8 @@ WriteSession = NewType("WriteSession", Connection)
 Session = ReadSession | WriteSession
 
 BUSY_TIMEOUT_MS = 5000
-WAL_AUTOCHECKPOINT_PAGES = 4000
+WAL_AUTOCHECKPOINT_PAGES = 40_000
+"""160 MiB of log: a bound for when nobody calls `tidy`, since a commit that moves it waits for all of it."""
 POOL_SIZE = 10
 POOL_WAIT_SECONDS = 3
 KEYS_PER_STATEMENT = 10_000
@@ -189,6 +190,25 @@ class Database:
                     raise RuntimeError(f"PostgreSQL must run with {name}=on.")
             if connection.exec_driver_sql("SHOW synchronous_commit").scalar() in {"off", "local"}:
                 raise RuntimeError("PostgreSQL must run with synchronous_commit=on.")
+
+    def tidy(self) -> int:
+        """Move what SQLite's log holds into the database file, beside writers and readers; does nothing on PostgreSQL.
+
+        Commits would do it by themselves when the log is long, and wait for it under the ledger's lock.
+
+        Returns:
+            How many pages of the log are not moved yet, since somebody still reads what was before them.
+        """
+        if not self.is_sqlite:
+            return 0
+        connection = self.read_engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            [(_, pages, moved)] = cursor.fetchall()
+        finally:
+            connection.close()
+        return int(pages - moved)
 
     def close(self) -> None:
         """Give every connection back to the system."""

@@ -35,10 +35,12 @@ from app.exchange.witness_clock import WitnessClock, trust_of
 from app.ledger.append import read_head
 from app.ledger.highwater import HighWater
 from app.logs import configure_logging
+from app.recurring import Recurring
 
 log = structlog.get_logger(__name__)
 
 GC_THRESHOLDS = (100_000, 50, 1000)
+TIDY_SECONDS = 1.0
 
 
 class Worker:
@@ -66,6 +68,7 @@ class Worker:
             TamperError: The tree is smaller than what was signed before or than what a witness has seen, or a key
                 file may be read by others.
         """
+        self._db = db
         keys = ServerKeys.load(settings.keys_folder())
         with db.read() as session:
             head = read_head(session, settings.ledger)
@@ -80,12 +83,14 @@ class Worker:
             self.witnesses.check()
         self.stamps = StampClock(settings, clock, db, head.ledger_id) if settings.tsa_url else None
         self.shards = ShardClock(settings, clock, db, self.recorder, self.intake) if settings.shard_seconds else None
+        self.tidying = Recurring("tidying", self._tidy, first_seconds=TIDY_SECONDS, again_seconds=TIDY_SECONDS)
         demo = meta is not None and bool(meta.demo)
         self.rounds = Rounds(settings, clock, db, self.recorder, self.intake, demo=demo)
 
     def start(self) -> None:
         """Start writing, then the clocks."""
         self.intake.start()
+        self.tidying.start()
         self.rounds.start()
         for clock in self._clocks():
             clock.start()
@@ -96,6 +101,11 @@ class Worker:
             clock.stop()
         self.rounds.stop()
         self.intake.stop()
+        self.tidying.stop()
+
+    def _tidy(self) -> float:
+        self._db.tidy()
+        return TIDY_SECONDS
 
     def _clocks(self) -> list[WitnessClock | StampClock | ShardClock]:
         """Return the clocks of other machines that these settings ask for."""

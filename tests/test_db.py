@@ -185,3 +185,25 @@ def test_the_folder_of_the_database_is_the_callers(tmp_path: Path) -> None:
     with database.read() as session:
         assert session.exec_driver_sql("SELECT 1").scalar() == 1
     database.close()
+
+
+def test_the_log_is_moved_beside_a_writer_and_waits_for_readers(sqlite_url):
+    """A reader that still sees the past keeps later pages in the log; nothing is lost either way."""
+    db = Database(sqlite_url)
+    path = Path(db.url.database or "")
+    for n in range(50):
+        with db.write() as session:
+            session.exec_driver_sql("INSERT INTO ledger (ledger_id, name, origin, size, root, edge, epoch) VALUES (?, ?, ?, 0, x'00', x'00', 0)",
+                                    (n + 1, f"l{n}", f"o{n}"))  # fmt: skip
+    assert db.tidy() == 0
+    moved = path.stat().st_size
+    with db.read() as reading:
+        assert reading.exec_driver_sql("SELECT count(*) FROM ledger").scalar() == 50
+        with db.write() as session:
+            session.exec_driver_sql("DELETE FROM ledger WHERE ledger_id > 10")
+            assert db.tidy() == 0, "what is not committed is not in the log yet"
+        assert db.tidy() > 0, "the reader still sees fifty"
+        assert reading.exec_driver_sql("SELECT count(*) FROM ledger").scalar() == 50
+    assert db.tidy() == 0
+    assert path.stat().st_size >= moved
+    db.close()

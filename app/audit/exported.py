@@ -7,7 +7,10 @@ every verdict, by the rules that let the event in.
     PASS         all of it, under a pinned genesis
     FAIL         something is wrong; each reason names its leaf or file
     INCOMPLETE   nothing is wrong, but something could not be decided: no genesis was pinned, a document is not here,
-                 the rules are newer than this software
+                 the rules are newer than this software, a file cannot be read
+
+A size is only signed, so the tiles that hold its root are proven before anything that grows with it, and what is
+wrong with the files is counted up to a bound: a tree of 2^40 leaves that is not there is told by its first files.
 """
 
 import time
@@ -15,9 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from app.audit.following import Finding, Follower
+from app.audit.following import MAX_FINDINGS, Finding, Follower
 from app.canon import JsonValue, b64url_encode
-from app.errors import MissingError, ServiceError
+from app.errors import BusyError, MissingError, ServiceError, UnprovenError
 from app.ledger.checkpoint import Checkpoint
 from app.ledger.folder import Place, TileFolder
 from app.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, BundleCoordinate, touched_bundles, touched_tiles
@@ -81,7 +84,9 @@ def verify_tree(
         note = folder.checkpoint()
         if note is None:
             raise MissingError(f"There is no checkpoint in {folder.folder}.")
-        checkpoint = trust.open(note)
+        checkpoint = _opened(note, trust, report)
+    except BusyError as error:
+        report.not_checked.append(error.detail)
     except ServiceError as error:
         report.findings.append(Finding(0, error.code, error.detail))
     else:
@@ -89,6 +94,17 @@ def verify_tree(
         _Verification(folder, checkpoint, report, progress).run(genesis, signatures=signatures)
     report.seconds = time.monotonic() - started
     return report
+
+
+def _opened(note: bytes, trust: Trust, report: TreeReport) -> Checkpoint:
+    """Open the checkpoint; too few witnesses say nothing against a tree, as in a bundle."""
+    try:
+        return trust.open(note)
+    except UnprovenError as error:
+        if error.code != "quorum":
+            raise
+        report.not_checked.append(error.detail)
+        return trust.open(note, quorum=False)
 
 
 class _Verification:
@@ -107,27 +123,64 @@ class _Verification:
 
     def run(self, genesis: str | None, *, signatures: bool) -> None:
         """Check tiles, leaves and what the leaves say, in one pass over the leaves."""
-        self._tiles()
-        follower = Follower(self._folder.document, genesis=genesis, signatures=signatures)
-        whole = True
-        for place in touched_bundles(0, self._size):
-            leaves = self._leaves(place)
-            whole = whole and leaves is not None
-            follower.take_all((leaves or []) if whole else [])
-            self._progress("events", place.width, self._size)
+        follower = Follower(self._document, genesis=genesis, signatures=signatures)
+        whole = self._edge()
+        if whole and not self._folder.has_entries():
+            self._tiles(lowest=0)
+            self._report.not_checked.append(
+                "There are no leaves here: the hashes are those of a signed tree, and no more."
+            )
+            whole = self._size == 0
+        elif whole:
+            self._tiles(lowest=1)
+            whole = self._bundles(follower)
         if whole:
             follower.end()
         self._conclude(follower, whole=whole)
 
-    def _tiles(self) -> None:
-        """Prove the tiles above the lowest level; that one is proven with its leaves."""
-        places = [place for place in touched_tiles(0, self._size) if place.level]
+    def _edge(self) -> bool:
+        """Prove the partial tiles, which hold the root between them: without them nothing else can be proven."""
+        try:
+            self._tree.edge()
+        except ServiceError as error:
+            self._find(0, error)
+            return False
+        return True
+
+    def _tiles(self, *, lowest: int) -> None:
+        """Prove the tiles from a level up; the lowest of all is proven with its leaves, where there are any."""
+        places = touched_tiles(0, self._size, lowest=lowest)
         for place in places:
+            if self._has_enough():
+                return
             try:
                 self._tree.tile(place.level, place.n)
             except ServiceError as error:
                 self._find(place.n * TILE_WIDTH << TILE_HEIGHT * place.level, error)
             self._progress("tiles", 1, len(places))
+
+    def _bundles(self, follower: Follower) -> bool:
+        """Prove the leaves, and judge them up to the first that is not there; say whether all were."""
+        whole = True
+        for place in touched_bundles(0, self._size):
+            if self._has_enough():
+                return False
+            leaves = self._leaves(place)
+            whole = whole and leaves is not None
+            follower.take_all((leaves or []) if whole else [])
+            self._progress("events", place.width, self._size)
+        return whole
+
+    def _has_enough(self) -> bool:
+        return len(self._report.findings) + len(self._report.not_checked) >= MAX_FINDINGS
+
+    def _document(self, content_hash: str) -> bytes | None:
+        """Return a document, or None: what lies in its place says nothing of the ledger, which signs its hash alone."""
+        try:
+            return self._folder.document(content_hash)
+        except ServiceError as error:
+            self._report.not_checked.append(error.detail)
+            return None
 
     def _leaves(self, place: BundleCoordinate) -> list[bytes] | None:
         try:
@@ -137,6 +190,9 @@ class _Verification:
             return None
 
     def _find(self, index: int, error: ServiceError) -> None:
+        if isinstance(error, BusyError):
+            self._report.not_checked.append(error.detail)
+            return
         told = error.facts.get("index")
         self._report.findings.append(Finding(told if isinstance(told, int) else index, error.code, error.detail))
 

@@ -150,7 +150,7 @@ def _mark_of(
     if not marks or (alone and len(marks) == 1):
         return next(iter(marks), None)
     origin = session.execute(select(LEDGER.c.origin).where(LEDGER.c.ledger_id == ledger_id)).scalar()
-    found = next((mark for mark in marks if mark.origin is not None and mark.origin == origin), None)
+    found = next((mark for mark in marks if mark.names(str(origin))), None)
     if found is None:
         findings.not_checked.append(
             f"The high-water mark of {origin}: examine it with its own settings, or name its file with --mark."

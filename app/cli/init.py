@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from app.canon import JsonValue, b64url_decode, b64url_encode, parse_json
 from app.cli.migrate import upgrade
@@ -19,7 +20,7 @@ from app.custody.found import found, genesis_payload, public_jwk
 from app.custody.receipts import Receipt
 from app.custody.serverkeys import ServerKeys
 from app.db import Database, normal_url
-from app.errors import RefusedError, UnprovenError
+from app.errors import RefusedError
 from app.ids import new_event_id
 from app.keys.files import make_jwk_file
 from app.keys.signing import PrivateKey, sign_jws
@@ -39,7 +40,7 @@ class Old:
 
     note: Path
     genesis: str
-    key: str | None = None
+    key: str
 
     def cited(self, origin: str) -> dict[str, JsonValue]:
         """Return what the genesis says of it: origin, genesis, and the final tree.
@@ -49,18 +50,12 @@ class Old:
 
         Raises:
             MalformedError: The file is no checkpoint, or the hash no hash.
-            UnprovenError: `note_signature`, `checkpoint_origin`: not signed by the key that was given; without a key,
-                nobody signed it under the origin's name.
+            UnprovenError: `note_signature`: the key that was given has not signed it, or is not named like its origin.
             RefusedError: The new ledger would have the old one's origin.
         """
         with self.note.open("rb") as file:
             data = file.read(MAX_NOTE_BYTES + 1)
-        note = Note.parse(data)
-        told = Checkpoint.parse(note.text)
-        if self.key is not None:
-            open_checkpoint(data, [VerifierKey.parse(self.key)], told.origin)
-        elif all(line.name != told.origin for line in note.signatures):
-            raise UnprovenError("That checkpoint does not bear its own ledger's signature.", code="note_signature")
+        told = open_checkpoint(data, [VerifierKey.parse(self.key)], Checkpoint.parse(Note.parse(data).text).origin)
         if told.origin == origin:
             raise RefusedError("A successor has another origin than the ledger that it goes on from.")
         b64url_decode(self.genesis, length=HASH_BYTES)
@@ -72,7 +67,8 @@ class Old:
 def found_here(settings: Settings, keys: ServerKeys, genesis: JsonValue, now_ms: int) -> Receipt:
     """Migrate the database and record a signed genesis as leaf 0.
 
-    A crash before the genesis stands leaves an empty ledger and key files: remove the folder and start again.
+    A crash before the genesis stands leaves an empty ledger, key files and a high-water mark of 0: remove the folder
+    and start again.
     """
     upgrade(settings.migration_url or settings.url())
     db = Database(settings.url())
@@ -113,20 +109,24 @@ def register(app: typer.Typer) -> None:
         ] = False,
         demo: Annotated[bool, typer.Option(help="Allow injected scenario time on this ledger, for ever.")] = False,
         succeeds: Annotated[
-            Path | None, typer.Option(help="Final checkpoint of the closed ledger that this one goes on from.")
+            Path | None,
+            typer.Option(
+                help="Final checkpoint of the ledger that this one goes on from, as `custody ledger close` printed it. "
+                "Whether that ledger was closed cannot be seen from a checkpoint."
+            ),
         ] = None,
-        succeeds_genesis: Annotated[str, typer.Option(help="Hash of that ledger's genesis.")] = "",
+        succeeds_genesis: Annotated[str, typer.Option(help="Hash of that ledger's genesis; with --succeeds.")] = "",
         succeeds_key: Annotated[
-            str | None, typer.Option(help="That ledger's verifier key; its signature is verified with it.")
-        ] = None,
+            str, typer.Option(help="That ledger's verifier key, from a source that you trust; with --succeeds.")
+        ] = "",
         as_json: Annotated[bool, typer.Option("--json", help="Print data.")] = False,
     ) -> None:
         """Found a ledger: server keys, database, genesis."""
         settings, now_ms = Settings(), SystemClock().now_ms()
         name = _name(name, settings)
         origin, folder = f"{host}/ledger/{name}", settings.keys_folder()
-        if bool(succeeds) != bool(succeeds_genesis) or (succeeds_key and not succeeds):
-            raise RefusedError("A successor names both --succeeds FILE and --succeeds-genesis HASH.")
+        if len({bool(succeeds), bool(succeeds_genesis), bool(succeeds_key)}) > 1:
+            raise RefusedError("A successor names --succeeds FILE, --succeeds-genesis HASH and --succeeds-key VKEY.")
         cited = Old(succeeds, succeeds_genesis, succeeds_key).cited(origin) if succeeds else None
         keys = ServerKeys.load(folder) if genesis else _fresh_keys(settings, folder, name, origin)
         told: dict[str, Any] = {"succeeds": cited} if cited else {}
@@ -212,6 +212,7 @@ def _print(told: dict[str, Any], *, as_json: bool) -> None:
         return
     console = Console()
     for name, value in told.items():
-        console.print(f"[bold]{name:14}[/] {value if isinstance(value, str) else json.dumps(value)}", soft_wrap=True)
+        shown = Text(value if isinstance(value, str) else json.dumps(value))
+        console.print(Text.assemble((f"{name:14}", "bold"), " ", shown), soft_wrap=True)
     if "genesis" in told:
         console.print("\nGive the genesis hash to everybody who will verify: `custody verify BUNDLE --genesis HASH`.")

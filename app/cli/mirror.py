@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
+import orjson
 import typer
 
 from app.audit.exported import TreeReport, verify_tree
@@ -90,10 +91,10 @@ def verify(
     """Verify a tree of static files offline. Exit code: 0 PASS, 1 FAIL, 2 usage, 3 INCOMPLETE."""
     try:
         trust = trusted(vkey, policy)
+        if not folder.is_dir():
+            raise MissingError(f"There is no folder {folder}.")
     except (ServiceError, OSError, ValueError) as error:
         _usage(error)
-    if not folder.is_dir():
-        _usage(MissingError(f"There is no folder {folder}."))
     _collect_seldom()
     with Pace(quiet=as_json) as pace:
         report = verify_tree(TileFolder(folder), trust, genesis=genesis, signatures=signatures, progress=pace.tick)
@@ -188,7 +189,7 @@ def _login(token_file: Path | None, client_file: Path | None) -> Login | None:
     if token_file is not None:
         return FixedToken(_secret(token_file).decode("ascii").strip())
     if client_file is not None:
-        told = json.loads(_secret(client_file))
+        told = orjson.loads(_secret(client_file))  # a json.loads of many brackets is a RecursionError
         if not isinstance(told, dict) or not {"client_id", "client_secret"} <= set(told):
             raise MalformedError(
                 f"{client_file} has no client_id and client_secret; `custody client add --json` prints both."
@@ -221,6 +222,6 @@ def _as_text(report: TreeReport) -> str:
     if report.findings_dropped:
         lines.append(f"and {report.findings_dropped} more")
     lines += [f"not checked: {what}" for what in report.not_checked]
-    if report.size and report.seconds:
+    if report.genesis and report.seconds:
         lines.append(f"{report.size / report.seconds:,.0f} leaves a second")
     return "\n".join(lines) + "\n"

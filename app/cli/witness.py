@@ -18,6 +18,7 @@ import typer
 import uvicorn
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from app.cli import serve as serving
 from app.config import Settings
@@ -26,12 +27,13 @@ from app.ledger.note import SignatureType, VerifierKey
 from app.logs import configure_logging
 from app.witness.cosign import Witness
 from app.witness.folder import Folder, make
-from app.witness.pull import Pulled, Puller
+from app.witness.pull import Pulled, Puller, refuse_unusable
 
 APPLICATION = "app.web.witness:create_app"
 """Named, not imported: the other commands do without it."""
 PORT = 8010
 DONE, TROUBLE = 0, 1
+PULLED = "pulled.json"
 
 Dir = Annotated[Path, typer.Argument(metavar="DIR", help="The witness's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print data.")]
@@ -89,7 +91,8 @@ def init(
     console = Console()
     for key in told["vkeys"]:
         console.print(key, soft_wrap=True, highlight=False, markup=False)
-    console.print(f"\nGive these lines to whoever runs the ledger. The mark is {made.mark}.", soft_wrap=True)
+    where = f"\nGive these lines to whoever runs the ledger. The mark is {made.mark}."
+    console.print(where, soft_wrap=True, markup=False)
     console.print("Never restore this folder from a backup: a witness that forgets is retired.")
 
 
@@ -101,8 +104,8 @@ def add_ledger(
 ) -> None:
     """Trust a ledger's key. A second key of one ledger is for the time of its rotation."""
     key = VerifierKey.parse(vkey)
-    if url is not None and not url.startswith(("https://", "http://")):
-        raise MalformedError("A ledger's URL begins with https:// or http://.")
+    if url is not None:
+        refuse_unusable(url)
     with opened(folder) as witness:
         witness.add_ledger(origin or key.name, key, url)
         count = len(witness.keys(origin or key.name))
@@ -135,12 +138,16 @@ def list_(folder: Dir, as_json: AsJson = False) -> None:
         return
     table = Table(_origin(), Column("url", overflow="fold"), Column("trusted keys", overflow="fold"))
     for told in rows:
-        table.add_row(str(told["origin"]), str(told["url"] or ""), "\n".join(told["keys"] or ["none: removed"]))
+        keys = "\n".join(told["keys"] or ["none: removed"])
+        table.add_row(*map(Text, (str(told["origin"]), str(told["url"] or ""), keys)))
     Console().print(table)
 
 
 def status(folder: Dir, as_json: AsJson = False) -> None:
-    """Say what was cosigned of which ledger. Exit code: 0 well, 1 it cannot sign or holds evidence of a fork."""
+    """Say what was cosigned of which ledger, and what came of the last pull.
+
+    Exit code: 0 well, 1 it cannot sign, holds evidence of a fork, or could not pull a ledger last time.
+    """
     with opened(folder) as witness:
         counts = witness.evidence_counts()
         told: dict[str, Any] = {
@@ -155,10 +162,15 @@ def status(folder: Dir, as_json: AsJson = False) -> None:
                 }
                 for row in witness.ledgers()
             ],
+            "pull": _pulled(folder),
         }  # fmt: skip
     _print_status(told, as_json=as_json)
     forks = sum(ledger["forks"] for ledger in told["ledgers"])
-    raise typer.Exit(TROUBLE if told["failing"] or forks else DONE)
+    raise typer.Exit(TROUBLE if told["failing"] or forks or _not_pulled(told) else DONE)
+
+
+def _not_pulled(told: dict[str, Any]) -> list[dict[str, Any]]:
+    return [ledger for ledger in (told["pull"] or {}).get("ledgers", ()) if not ledger.get("fine")]
 
 
 def _print_status(told: dict[str, Any], *, as_json: bool) -> None:
@@ -166,14 +178,21 @@ def _print_status(told: dict[str, Any], *, as_json: bool) -> None:
         print(json.dumps(told))
         return
     console = Console()
-    console.print(f"{told['name']}: {'cannot sign, ' + ', '.join(told['failing']) if told['failing'] else 'well'}")
+    well = "cannot sign, " + ", ".join(told["failing"]) if told["failing"] else "well"
+    if not told["failing"] and _not_pulled(told):
+        well = "can sign, and could not pull"
+    console.print(f"{told['name']}: {well}", markup=False)
     table = Table(_origin(), "size", _at("cosigned at"), "forks", "unproven", "trusted")
     for row in told["ledgers"]:
         table.add_row(
-            row["origin"], str(row["size"]), _when(row["cosigned_at"]), str(row["forks"]), str(row["unproven"]),
+            Text(row["origin"]), str(row["size"]), _when(row["cosigned_at"]), str(row["forks"]), str(row["unproven"]),
             "yes" if row["trusted"] else "no",
         )  # fmt: skip
     console.print(table)
+    for ledger in _not_pulled(told):
+        at = _when(told["pull"].get("at"))
+        line = f"last pull, {at}: {ledger.get('origin')}: {ledger.get('outcome')}. {ledger.get('detail')}"
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def evidence(
@@ -199,7 +218,7 @@ def evidence(
         table = Table("number", _origin(), "finding", "size", "held size", _at("kept at"))
         for row in rows:
             table.add_row(
-                str(row.id), row.origin, row.finding, str(row.size), str(row.held_size), _when(row.kept_at)
+                str(row.id), Text(row.origin), row.finding, str(row.size), str(row.held_size), _when(row.kept_at)
             )  # fmt: skip
         Console().print(table)
     raise typer.Exit(TROUBLE if rows else DONE)
@@ -252,6 +271,9 @@ def pull(
         puller = Puller(witness)
         while True:
             results = list(_told(puller.round(anew=once), as_json=as_json))
+            _keep_pulled(folder, results)
+            if not results:
+                typer.echo("No ledger here has a URL to pull from: `custody witness add-ledger … --url`.", err=True)
             if once:
                 raise typer.Exit(DONE if all(result.fine for result in results) else TROUBLE)
             time.sleep(every)
@@ -267,6 +289,22 @@ def _told(results: Iterator[Pulled], *, as_json: bool) -> Iterator[Pulled]:
             size = "" if result.size is None else f" at {result.size}"
             print(f"{result.origin}{size}: {result.outcome}. {result.detail}", flush=True)
         yield result
+
+
+def _keep_pulled(folder: Path, results: list[Pulled]) -> None:
+    """Leave the outcome of the last round where `status` finds it; a crash in between leaves the round before."""
+    told = [{"origin": r.origin, "outcome": r.outcome, "fine": r.fine, "detail": r.detail} for r in results]
+    half = folder / f".{PULLED}"
+    half.write_text(json.dumps({"at": int(time.time()), "ledgers": told}))
+    half.replace(folder / PULLED)
+
+
+def _pulled(folder: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((folder / PULLED).read_text())
+    except (OSError, ValueError):
+        return None
+    return found
 
 
 def _origin() -> Column:

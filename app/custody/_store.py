@@ -148,7 +148,7 @@ def head_places(session: Session, ledger_id: int, units: Sequence[str]) -> dict[
     """Return (position, next) of the head records of these units."""
     condition, wanted = among(session, "unit", units)
     sql = f"SELECT unit, position, next FROM head_record WHERE ledger_id = ? AND {condition}"
-    return {unit: (position, following) for unit, position, following in run(session, sql, ledger_id, wanted)}
+    return {unit: (position, following) for unit, position, following in run(session, sql, ledger_id, wanted).all()}
 
 
 def put_head_places(session: WriteSession, ledger_id: int, places: Mapping[str, Place]) -> None:
@@ -172,26 +172,30 @@ def latest_links(session: Session, ledger_id: int, units: Sequence[str], size: i
         "AND x.leaf_index < ?"
     )
     sql = (
-        f"SELECT e.unit, e.leaf_index, e.seq FROM {each} JOIN event_unit e ON e.ledger_id = ? AND e.unit = j.value "
-        f"AND e.leaf_index = ({newest})"
+        f"SELECT e.unit, e.leaf_index, e.seq FROM {each} CROSS JOIN event_unit e "
+        f"WHERE e.ledger_id = ? AND e.unit = j.value AND e.leaf_index = ({newest})"
     )
     rows = run(session, sql, asked, ledger_id, ledger_id, size)
-    return {unit: (index, seq) for unit, index, seq in rows}
+    return {unit: (index, seq) for unit, index, seq in rows.all()}
 
 
-def names_before(session: Session, ledger_id: int, units: Sequence[str]) -> list[tuple[str, str]]:
-    """Return for each unit id (itself, the largest one below it that has a head record)."""
+def names_before(session: Session, ledger_id: int, units: Sequence[str]) -> dict[str, tuple[str, int, str]]:
+    """Return by unit id the unit, position and next unit of the largest head record below it."""
     below = "(SELECT r.unit FROM head_record r WHERE r.ledger_id = ? AND r.unit < j.value ORDER BY r.unit DESC LIMIT 1)"
     each = "json_each(?) j" if session.dialect.name == "sqlite" else "unnest(?::text[]) AS j(value)"
     asked: object = encode_json(list(units)) if session.dialect.name == "sqlite" else list(units)
-    return [(row[0], row[1]) for row in run(session, f"SELECT j.value, {below} FROM {each}", ledger_id, asked)]
+    sql = (
+        f"SELECT j.value, h.unit, h.position, h.next FROM {each} CROSS JOIN head_record h "
+        f"WHERE h.ledger_id = ? AND h.unit = {below}"
+    )
+    return {row[0]: (row[1], row[2], row[3]) for row in run(session, sql, asked, ledger_id, ledger_id).all()}
 
 
 def head_tiles(session: Session, ledger_id: int, level: int, numbers: Sequence[int]) -> dict[int, bytes]:
     """Return tiles of the tree over units by number."""
     condition, wanted = among(session, "n", numbers)
     sql = f"SELECT n, bytes FROM head_tile WHERE ledger_id = ? AND level = ? AND {condition}"
-    return {n: bytes(data) for n, data in run(session, sql, ledger_id, level, wanted)}
+    return {n: bytes(data) for n, data in run(session, sql, ledger_id, level, wanted).all()}
 
 
 def put_head_tiles(session: WriteSession, ledger_id: int, tiles: Tiles) -> None:

@@ -16,7 +16,7 @@ from app.custody.heads import FIRST, Head, HeadProof, Place, amend, prove_head
 from app.custody.record import Recorder
 from app.db import Session
 from app.ledger.append import Reader
-from app.ledger.tree import EMPTY_ROOT, leaf_hash
+from app.ledger.tree import EMPTY_ROOT
 
 MAX_LEAVES = 4000
 
@@ -48,22 +48,24 @@ class StoredHeads:
 
     def heads(self, units: Sequence[str]) -> Mapping[str, Head]:
         """Return the records of these units, as they were committed to."""
-        places = self.places(units)
+        return self._heads(self.places(units))
+
+    def _heads(self, places: Mapping[str, Place]) -> dict[str, Head]:
         links = _store.latest_links(self._session, self._ledger_id, list(places), self._size) if places else {}
         indexes = [index for index, _ in links.values()]
-        leaves = Reader(self._ledger_id).leaves_at(self._session, indexes) if indexes else {}
+        hashes = Reader(self._ledger_id).leaf_hashes_at(self._session, indexes) if indexes else {}
         found: dict[str, Head] = {}
         for unit, (index, seq) in links.items():
-            found[unit] = Head(unit, places[unit][0], seq, b64url_encode(leaf_hash(leaves[index])), places[unit][1])
+            found[unit] = Head(unit, places[unit][0], seq, b64url_encode(hashes[index]), places[unit][1])
         if "" in places:
             found[""] = replace(FIRST, next=places[""][1])
         return found
 
     def before(self, units: Sequence[str]) -> Mapping[str, Head]:
         """Return for each unit the record of the largest one below it."""
-        below = dict(_store.names_before(self._session, self._ledger_id, units)) if units else {}
-        found = self.heads(list(set(below.values())))
-        return {unit: found[name] for unit, name in below.items()}
+        below = _store.names_before(self._session, self._ledger_id, units) if units else {}
+        found = self._heads({place[0]: place[1:] for place in below.values()})
+        return {unit: found[place[0]] for unit, place in below.items()}
 
     def tiles(self, level: int, numbers: Sequence[int]) -> Mapping[int, bytes]:
         """Return tiles of a level by number."""
@@ -106,10 +108,16 @@ def commit_heads(recorder: Recorder, now_ms: int, *, max_leaves: int = MAX_LEAVE
         _store.put_head_places(session, ledger_id, done.placed)
         _store.put_head_tiles(session, ledger_id, done.tiles)
         _store.insert_head_commit(session, ledger_id, (said.leaf_index, end, done.n, done.root))
+    if end == size:
+        recorder.recent.restart(end, recorder.published[0])  # only the commitment has come since, and it links no unit
     return size - end
 
 
 def _latest(recorder: Recorder, session: Session, first: int, end: int) -> dict[str, tuple[int, str]]:
+    """Return each unit's newest link in a range of leaves: as remembered, else as read."""
+    recent = recorder.recent.between(first, end)
+    if recent is not None:
+        return {unit: (seq, b64url_encode(digest)) for unit, (seq, digest) in recent.items()}
     found: dict[str, tuple[int, str]] = {}
     for _, leaf, digest in recorder.reader.leaves(session, first, end):
         for link in orjson.loads(leaf)["links"]:

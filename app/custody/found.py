@@ -73,17 +73,20 @@ def found(
 ) -> tuple[Recorder, Receipt]:
     """Create the ledger of a signed genesis and record it as leaf 0.
 
+    The high-water mark comes before the genesis and says 0 until then: a crash in between leaves a ledger that starts.
+
     Raises:
-        RefusedError: The rules refuse the genesis; `code` says why.
+        RefusedError: The rules refuse the genesis; `code` says why. Or the file of the mark tells of a ledger already.
         MalformedError: The genesis is not a well-formed event.
         UnprovenError: A founder's or agency's signature does not verify.
     """
     event = parse_event(parse_jws(genesis).payload)
     _rehearse(event, genesis, now_ms)
+    mark = HighWater.found(settings.high_water_file(), event.body.ledger)
     with db.write() as session:
         head = create_ledger(session, event.details.name, event.body.ledger)
     settings = settings.model_copy(update={"ledger": head.name})
-    recorder = Recorder(db, settings, keys, HighWater(settings.high_water_file(), head.origin))
+    recorder = Recorder(db, settings, keys, mark)
     proven = recorder.prover.prove(genesis, now_ms, offered=offered_keys([event]))
     answer = recorder.record([proven])[0]
     if isinstance(answer, ServiceError):

@@ -13,7 +13,7 @@ leaves can make the tree again; `custody fsck` and the mirror do.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.canon import JsonValue, b64url_decode, b64url_encode
@@ -121,8 +121,9 @@ def _insert(changed: dict[str, Head], before: Mapping[str, Head], fresh: Iterabl
         below = before.get(unit, FIRST).unit
         left = last[1] if last is not None and last[0] == below else below
         neighbour = changed.get(left) or before[unit]
-        changed[unit] = replace(changed[unit], next=neighbour.next)
-        changed[left] = replace(neighbour, next=unit)
+        own = changed[unit]
+        changed[unit] = Head(unit, own.position, own.seq, own.hash, neighbour.next)
+        changed[left] = Head(left, neighbour.position, neighbour.seq, neighbour.hash, unit)
         touched |= {left, unit}
         last = (below, unit)
     return touched

@@ -33,6 +33,7 @@ from app.custody.loading import Loader, Wanted
 from app.custody.newkeys import introduced
 from app.custody.prove import ProvenEvent, Prover
 from app.custody.receipts import Answer, Receipt
+from app.custody.recent import RecentLinks
 from app.custody.serverkeys import ServerKeys
 from app.custody.state import EventRef, Facts, Handover, Waiting
 from app.custody.storing import Group, store_group
@@ -74,7 +75,7 @@ class Recorder:
 
         Raises:
             MissingError: There is no such ledger.
-            TamperError: The tree is smaller than what was signed before; see `app.ledger.highwater`.
+            TamperError: The tree is smaller than what was signed before, or another; see `app.ledger.highwater`.
         """
         self.db = db
         self.settings = settings
@@ -86,10 +87,12 @@ class Recorder:
             self.view = View.of(session, head)
             self.ledger_id, self.name, self.origin = head.ledger_id, head.name, head.origin
             self.reader = self.view.reader
-            self._refuse_rollback(session, head)
+        self._refuse_rollback(head)
         self.prover = Prover(db, self.ledger_id, self.origin)
         """Proves for whoever records in this very process."""
         self._parsed: dict[str, Policy | Plan] = {}
+        self.recent = RecentLinks()
+        """What this process appended since its last commitment to every unit's latest event."""
 
     @property
     def published(self) -> tuple[int, bytes]:
@@ -100,12 +103,16 @@ class Recorder:
         """Return the ledger's head as a session sees it."""
         return read_head(session, self.name)
 
-    def _refuse_rollback(self, session: Session, head: Head) -> None:
+    def _refuse_rollback(self, head: Head) -> None:
         mark = self._high_water.size
-        root = self.reader.nodes(session).root(mark) if 0 < mark <= head.size else None
-        self._high_water.refuse_rollback(head.size, root)
+        self._high_water.refuse_rollback(head.size, self._root_at(mark) if 0 < mark <= head.size else None)
         if head.size:
-            self._high_water.advance(head.size, head.root)
+            self._high_water.advance(head.size, head.root, self._root_at)
+
+    def _root_at(self, size: int) -> bytes | None:
+        """Return the root of our own tree at a size; asked of the database that is written, since a replica may lag."""
+        with self.db.write() as session:
+            return self.reader.nodes(session).root(size) if size <= self.head(session).size else None
 
     # -- under the lock ------------------------------------------------------------------------------
 
@@ -150,6 +157,9 @@ class Recorder:
             yield writing
             writing.appended = self._store(session, head, writing.walk, writing.group)
         self._publish(writing.appended)
+        if writing.appended is not None:
+            linked = (step.leaf.links for step in writing.group.steps)
+            self.recent.add(writing.appended.first_index, zip(linked, writing.appended.leaf_hashes, strict=True))
 
     def _walk(
         self, session: WriteSession, head: Head, proven: Sequence[ProvenEvent], also: Wanted | None = None
@@ -319,9 +329,13 @@ class Recorder:
     # -- after the commit ----------------------------------------------------------------------------
 
     def _publish(self, appended: Appended | None) -> None:
-        """Remember the larger tree outside the database, then show its checkpoint."""
+        """Remember the larger tree outside the database, then show its checkpoint.
+
+        Raises:
+            TamperError: A service on a copy of the database has signed another tree; nothing more may be shown.
+        """
         if appended is not None:
-            self._high_water.advance(appended.head.size, appended.head.root)
+            self._high_water.advance(appended.head.size, appended.head.root, self._root_at)
             self.view.published = (appended.head.size, appended.note)
 
     def _answer(self, group: Group, appended: Appended | None, *, proofs: bool) -> None:

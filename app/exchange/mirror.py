@@ -11,7 +11,7 @@ show it, and the copy stays as it was.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
@@ -20,7 +20,7 @@ import orjson
 
 from app.audit.following import Follower, Following
 from app.canon import b64url_encode
-from app.errors import ForbiddenError, MissingError, ServiceError, TamperError, UnprovenError
+from app.errors import ForbiddenError, MalformedError, MissingError, ServiceError, TamperError, UnprovenError
 from app.exchange.remote import RemoteLedger
 from app.ledger.checkpoint import Checkpoint
 from app.ledger.folder import Place, TileFolder
@@ -32,7 +32,7 @@ from app.ledger.tiles import (
     touched_bundles,
     touched_tiles,
 )
-from app.ledger.trust import Trust, signatures_on
+from app.ledger.trust import Trust
 from app.ledger.trusted import TrustedTree
 from app.units.documents import document_hash
 
@@ -116,7 +116,10 @@ class Mirror:
             return Round("behind", kept.size, kept.root, seen.size, self._written)
         before = self._proven
         self._copy(seen, self._source.read)
-        if kept != seen or signatures_on(note) > signatures_on(kept_note):
+        # Of one tree the note that was kept stays, unless this one is better signed by keys that are pinned here.
+        # Without a policy no witness's key is, so the first stays whatever lines the next one has: adding lines that
+        # nobody can verify to it would let a wrong one under a witness's name spoil it for whoever knows that key.
+        if kept != seen or self._trust.weight(note) > self._trust.weight(kept_note):
             self._written += self._files.show_checkpoint(note)
         self._files.drop_narrow(before, seen.size)
         return Round("same" if kept == seen else "grown", seen.size, seen.root, seen.size, self._written)
@@ -144,8 +147,19 @@ class Mirror:
         try:
             return note, self._trust.open(note, quorum=False)
         except ServiceError as error:
-            where = self._files.folder / "checkpoint"
-            raise TamperError(f"{where} is damaged or of another ledger: {error.detail}", code="file_differs") from None
+            raise self._not_opened(note, error) from None
+
+    def _not_opened(self, note: bytes, error: ServiceError) -> ServiceError:
+        """Tell damage of the kept checkpoint from keys that are not those it was signed with."""
+        where = self._files.folder / "checkpoint"
+        with suppress(MalformedError):
+            if not self._trust.names_a_signer(note):
+                return UnprovenError(
+                    f"{where} was kept before and is signed by none of the pinned keys: if the ledger's key has "
+                    "changed since, pin the earlier one as well (--vkey once for each); else it is of another ledger.",
+                    code="note_signature",
+                )  # fmt: skip
+        return TamperError(f"{where} is damaged or of another ledger: {error.detail}", code="file_differs")
 
     def _refuse_fork(self, kept_note: bytes, kept: Checkpoint | None, note: bytes, seen: Checkpoint) -> None:
         """See that one of two checkpoints extends the other, from tiles that the larger one's root vouches for."""
@@ -161,7 +175,10 @@ class Mirror:
             )
         if tree.root_at(smaller.size) == smaller.root:
             return
-        name = f"fork-{seen.size}-{sha256(note).hexdigest()[:16]}"
+        # Named by what is signed: who serves a note can change its other lines with every request, and would fill
+        # the disk with one fork.
+        signed = sha256(f"{kept.to_text()}{seen.to_text()}".encode()).hexdigest()[:16]
+        name = f"fork-{seen.size}-{signed}"
         where = self._files.keep_evidence(f"{name}/kept", kept_note).parent
         self._files.keep_evidence(f"{name}/seen", note)
         for path, data in used.items():
@@ -184,9 +201,9 @@ class Mirror:
         """
         tree = TrustedTree(target, lambda place: self._read(place) if place.width == TILE_WIDTH else read_edge(place))
         with self._blaming(tree):
-            tiles = [
-                each for each in touched_tiles(self._proven, target.size) if each.level or not self._wanted.entries
-            ]
+            if self._proven < target.size:
+                tree.edge()  # all that a size costs which is only signed: some tiles, one of which proves nothing
+            tiles = touched_tiles(self._proven, target.size, lowest=1 if self._wanted.entries else 0)
             for tile in tiles:
                 self._written += self._files.keep(tile, tree.tile(tile.level, tile.n))
                 self._progress("tiles", 1, len(tiles))
@@ -253,16 +270,20 @@ class Mirror:
             raise TamperError(f"{where} in the copy was changed: {error.detail}", code="file_differs") from error
 
     def _document(self, content_hash: str) -> bytes | None:
-        found = self._files.document(content_hash)
-        if found is not None and document_hash(found) == content_hash:
-            return found
         try:
-            data = self._source.document(content_hash)
+            return self._fetched(content_hash)
         except (MissingError, ForbiddenError):
             return None
         except ServiceError as error:
             self._lost = error  # raised once the rules have let go of this leaf: they take errors for answers
             return None
+
+    def _fetched(self, content_hash: str) -> bytes | None:
+        """Return a document from the copy, else from the ledger, and keep it; None when the ledger has other bytes."""
+        found = self._files.document(content_hash)
+        if found is not None and document_hash(found) == content_hash:
+            return found
+        data = self._source.document(content_hash)
         if document_hash(data) != content_hash:
             return None
         self._files.keep_document(content_hash, data)

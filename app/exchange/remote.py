@@ -3,18 +3,25 @@
 Everything that comes back is bounded in size and time and believed by nobody: who asks proves it. Requests go to the
 one host that was named, redirects are not followed, and a failure that may pass is tried again with growing pauses.
 Credentials go with bundles and documents only, since nothing else needs them.
+
+Bodies are taken from the wire as they come and decompressed here: a library that does it first has spent the memory
+before anybody can look at a limit.
 """
 
+import math
 import random
+import re
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
+import orjson
 
-from app.errors import BusyError, ForbiddenError, MalformedError, MissingError, TooLargeError
+from app.errors import BusyError, ForbiddenError, MalformedError, MissingError, ServiceError, TooLargeError
 from app.ledger.folder import MAX_BUNDLE_BYTES, MAX_CHECKPOINT_BYTES, MAX_DOCUMENT_BYTES, MAX_TILE_BYTES, Place
 from app.ledger.tiles import BundleCoordinate
 
@@ -25,7 +32,19 @@ TRIES = 6
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 MAX_TOKEN_BYTES = 16 * 1024
+_GZIP = 31
+"""zlib's word for one gzip member with its checksum, and nothing else."""
+_TOKEN = re.compile("[!-~]+")
+_SPACE = re.compile(r"\s")
 _PASSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How many seconds one answer may take in all, by which clock."""
+
+    seconds: float = ANSWER_SECONDS
+    clock: Callable[[], float] = time.monotonic
 
 
 class Login(Protocol):
@@ -37,9 +56,18 @@ class Login(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FixedToken:
-    """A token that somebody else earned."""
+    """A token that somebody else earned.
+
+    Raises:
+        MalformedError: It cannot stand in a header.
+    """
 
     bearer: str
+
+    def __post_init__(self) -> None:
+        """Refuse what no header carries, before a ledger is asked with it."""
+        if not _TOKEN.fullmatch(self.bearer):
+            raise MalformedError("A token is printable ASCII without spaces.", code="bad_request")
 
     def token(self, client: httpx.Client, *, again: bool) -> str:
         """Return it.
@@ -56,35 +84,54 @@ class FixedToken:
 class ClientSecret:
     """An API client of the ledger's service: earns tokens at `/oauth/token` (RFC 6749 section 4.4)."""
 
-    def __init__(self, client_id: str, client_secret: str) -> None:
+    def __init__(self, client_id: str, client_secret: str, patience: Patience | None = None) -> None:
         """Keep the credentials; nothing is asked yet."""
         self._named = (client_id, client_secret)
+        self._patience = patience or Patience()
         self._bearer, self._until = "", 0.0
 
     def token(self, client: httpx.Client, *, again: bool) -> str:
         """Return a token for at least half of its life.
 
         Raises:
-            ForbiddenError: The client is not accepted.
+            ForbiddenError: The client is not accepted, or the answer is none of OAuth's.
         """
         if again or time.monotonic() >= self._until:
-            answer = client.post("/oauth/token", data={"grant_type": "client_credentials"}, auth=self._named)
-            if answer.status_code != httpx.codes.OK or len(answer.content) > MAX_TOKEN_BYTES:
-                raise ForbiddenError(f"The ledger gives this client no token: {answer.status_code}.")
-            try:
-                told = answer.json()
-                self._bearer, seconds = str(told["access_token"]), float(told.get("expires_in", 60))
-            except (ValueError, TypeError, KeyError, AttributeError):
-                raise ForbiddenError("The ledger's token endpoint does not answer as OAuth does.") from None
+            self._bearer, seconds = self._earn(client)
             self._until = time.monotonic() + seconds / 2
         return self._bearer
+
+    def _earn(self, client: httpx.Client) -> tuple[str, float]:
+        path, form = "/oauth/token", {"grant_type": "client_credentials"}
+        until = self._patience.clock() + self._patience.seconds
+        with client.stream("POST", path, data=form, auth=self._named, headers={"Accept-Encoding": "gzip"}) as answer:
+            if answer.status_code != httpx.codes.OK:
+                raise ForbiddenError(f"The ledger gives this client no token: {answer.status_code}.")
+            try:
+                return _read_token(_body(answer, path, MAX_TOKEN_BYTES, self._patience.clock, until))
+            except (ServiceError, ValueError, ArithmeticError, TypeError, KeyError, AttributeError):
+                raise ForbiddenError("The ledger's token endpoint does not answer as OAuth does.") from None
+
+
+def _read_token(data: bytes) -> tuple[str, float]:
+    """Return the token of an answer (RFC 6749 section 5.1) and its life in seconds.
+
+    Raises:
+        ValueError, ArithmeticError, TypeError, KeyError, AttributeError: It is no such answer.
+    """
+    told = orjson.loads(data)
+    bearer, seconds = told["access_token"], float(told.get("expires_in", 60))
+    if not _TOKEN.fullmatch(bearer) or not math.isfinite(seconds):
+        raise ValueError("no token that a header carries, or no time that ends")
+    return bearer, seconds
 
 
 class RemoteLedger:
     """The doors of one ledger; use it as a context."""
 
     def __init__(
-        self, url: str, login: Login | None = None, *, pause: Callable[[float], object] = time.sleep, tries: int = TRIES
+        self, url: str, login: Login | None = None, *, pause: Callable[[float], object] = time.sleep,
+        tries: int = TRIES, patience: Patience | None = None,
     ) -> None:  # fmt: skip
         """Take the ledger's address.
 
@@ -93,21 +140,13 @@ class RemoteLedger:
             login: Earns tokens for bundles and documents where they are not public.
             pause: Waits so many seconds.
             tries: How often a request is sent when its failure may pass.
+            patience: How long one answer may take.
 
         Raises:
-            MalformedError: It is no http address, or has credentials, a query or a fragment in it.
+            MalformedError: It is no http address, has credentials, a query or a fragment in it, or names a host or a
+                port that no request can be sent to.
         """
-        parts = urlsplit(url)
-        if (
-            parts.scheme not in {"http", "https"}
-            or not parts.hostname
-            or parts.username
-            or parts.query
-            or parts.fragment
-        ):
-            raise MalformedError(
-                "The address of a ledger is https://host/ledger/name, and nothing else.", code="bad_request"
-            )
+        parts = _address(url)
         self.url = url.rstrip("/")
         self._path = parts.path.rstrip("/")
         timeout = httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
@@ -116,6 +155,7 @@ class RemoteLedger:
         self._client = httpx.Client(
             base_url=base, timeout=timeout, verify=is_tls, follow_redirects=False, trust_env=False
         )
+        self._patience = patience or Patience()
         self._login, self._pause, self._tries = login, pause, tries
 
     def close(self) -> None:
@@ -181,17 +221,86 @@ class RemoteLedger:
         headers = {"Accept-Encoding": "gzip"}
         if secret and self._login is not None:
             headers["Authorization"] = f"Bearer {self._login.token(self._client, again=again)}"
-        deadline, data = time.monotonic() + ANSWER_SECONDS, bytearray()
+        until = self._patience.clock() + self._patience.seconds
         with self._client.stream("GET", path, headers=headers) as answer:
             if answer.status_code != httpx.codes.OK:
                 return answer.status_code, b"", answer.headers.get("retry-after", "") or f"status {answer.status_code}"
-            for piece in answer.iter_bytes(64 * 1024):
-                data += piece
-                if len(data) > limit:
-                    raise TooLargeError(f"{path} is larger than it can be.", max_bytes=limit)
-                if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout("the answer comes too slowly")
-        return httpx.codes.OK, bytes(data), ""
+            return httpx.codes.OK, _body(answer, path, limit, self._patience.clock, until), ""
+
+
+def _address(url: str) -> SplitResult:
+    """Split the address of a ledger.
+
+    Raises:
+        MalformedError: As for `RemoteLedger`.
+    """
+    try:
+        parts, there = urlsplit(url), httpx.URL(url)
+        # httpx lets hosts pass that itself or the resolver refuses later, in the middle of a round: `xn--a`, `a..b`.
+        is_host = bool(there.host and there.raw_host.decode("ascii").encode("idna"))
+        if is_host and _is_plain(parts) and not _SPACE.search(url):
+            return parts
+    except (ValueError, httpx.InvalidURL):
+        pass  # no host, no port or no text: told below, as everything else that is no such address
+    raise MalformedError("The address of a ledger is https://host/ledger/name, and nothing else.", code="bad_request")
+
+
+def _is_plain(parts: SplitResult) -> bool:
+    is_http = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    return is_http and "@" not in parts.netloc and not parts.query and not parts.fragment
+
+
+def _body(answer: httpx.Response, path: str, limit: int, clock: Callable[[], float], until: float) -> bytes:
+    """Read a body of at most so many bytes, plain or in one layer of gzip.
+
+    Raises:
+        TooLargeError: It is larger.
+        MalformedError: It is encoded otherwise, cut short, or has bytes behind its end.
+        httpx.ReadTimeout: It was not all there in time; looked at with every piece that comes, however small.
+    """
+
+    def pieces() -> Iterable[bytes]:
+        for piece in answer.iter_raw():
+            if clock() > until:
+                raise httpx.ReadTimeout("the answer comes too slowly")
+            yield piece
+
+    encoding = answer.headers.get("content-encoding", "identity").strip().lower()
+    if encoding == "gzip":
+        return _unzipped(pieces(), path, limit)
+    if encoding != "identity":
+        raise MalformedError(f"{path} is encoded in a way that was not asked for.", code="bad_request")
+    data = bytearray()
+    for piece in pieces():
+        data += piece
+        if len(data) > limit:
+            raise _too_large(path, limit)
+    return bytes(data)
+
+
+def _unzipped(pieces: Iterable[bytes], path: str, limit: int) -> bytes:
+    """Decompress one gzip member and never hold more than the limit of it.
+
+    What is on the wire is bounded as well: a gzip of empty blocks goes on for ever and comes to nothing.
+    """
+    unzip, data, taken = zlib.decompressobj(_GZIP), bytearray(), 0
+    try:
+        for piece in pieces:
+            taken += len(piece)
+            data += unzip.decompress(piece, limit + 1 - len(data))  # never 0, which would mean no limit at all
+            if len(data) > limit or taken > 2 * limit + 1024:
+                raise _too_large(path, limit)
+            if unzip.unused_data:
+                raise MalformedError(f"{path} has bytes behind its gzip.", code="bad_request")
+    except zlib.error:
+        raise MalformedError(f"{path} is not the gzip that it says it is.", code="bad_request") from None
+    if not unzip.eof:
+        raise MalformedError(f"{path} is a gzip that was cut short.", code="bad_request")
+    return bytes(data)
+
+
+def _too_large(path: str, limit: int) -> TooLargeError:
+    return TooLargeError(f"{path} is larger than it can be.", max_bytes=limit)
 
 
 def _pause_seconds(attempt: int, problem: str) -> float:

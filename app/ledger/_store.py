@@ -133,6 +133,13 @@ def leaves_at(session: Session, ledger_id: int, indexes: Sequence[int]) -> dict[
     return {index: bytes(leaf) for index, leaf in run(session, sql, ledger_id, wanted)}
 
 
+def leaf_hashes_at(session: Session, ledger_id: int, indexes: Sequence[int]) -> dict[int, bytes]:
+    """Return leaf hashes by index."""
+    condition, wanted = among(session, "leaf_index", indexes)
+    sql = f"SELECT leaf_index, leaf_hash FROM ledger_leaf WHERE ledger_id = ? AND {condition}"
+    return {index: bytes(digest) for index, digest in run(session, sql, ledger_id, wanted).all()}
+
+
 def put_cosignatures(session: WriteSession, ledger_id: int, size: int, lines: Sequence[tuple[str, str, int]]) -> None:
     """Insert (key, signature line, POSIX seconds), or replace an older one by the same key for the same size."""
     mark = "?" if session.dialect.name == "sqlite" else "%s"

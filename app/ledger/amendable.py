@@ -26,6 +26,8 @@ Tiles: TypeAlias = dict[tuple[int, int], bytes]
 """Tiles of 1,024 bytes by (level, number)."""
 
 _NOTHING = bytes(HASH_BYTES)
+_PLACE = tuple(slice(slot * HASH_BYTES, (slot + 1) * HASH_BYTES) for slot in range(2 * WIDTH))
+_CHILDREN = tuple(slice(2 * slot * HASH_BYTES, (2 * slot + 2) * HASH_BYTES) for slot in range(WIDTH))
 _ABOVE = tuple(tuple((WIDTH + place) >> height for height in range(1, HEIGHT + 1)) for place in range(WIDTH))
 
 
@@ -82,12 +84,17 @@ def _with(tile: bytes | None, entries: Mapping[int, bytes]) -> bytes:
     if len(row) != TILE_BYTES:
         raise TamperError("A tile of the tree over units has another length.")
     for place, value in entries.items():
-        start = (WIDTH + place) * HASH_BYTES
-        row[start : start + HASH_BYTES] = value
-    above = sorted({slot for place in entries for slot in _ABOVE[place]}, reverse=True)
-    for slot in above:  # a child has a larger number than its parent
-        start = 2 * slot * HASH_BYTES
-        children = row[start : start + 2 * HASH_BYTES]
-        if children[HASH_BYTES:] != _NOTHING:
-            row[slot * HASH_BYTES : (slot + 1) * HASH_BYTES] = sha256(b"\x01" + children).digest()
+        row[_PLACE[WIDTH + place]] = value
+    is_full = row[-HASH_BYTES:] != _NOTHING
+    for slot in _above(entries):  # a child has a larger number than its parent
+        children = row[_CHILDREN[slot]]
+        if is_full or children[HASH_BYTES:] != _NOTHING:
+            row[_PLACE[slot]] = sha256(b"\x01" + children).digest()
     return bytes(row)
+
+
+def _above(entries: Mapping[int, bytes]) -> Sequence[int]:
+    """Return the slots above some leaves of a tile, each before its parent; most often one leaf has changed."""
+    if len(entries) == 1:
+        return _ABOVE[next(iter(entries))]
+    return sorted({slot for place in entries for slot in _ABOVE[place]}, reverse=True)

@@ -185,6 +185,10 @@ class Reader:
         """Return leaves by index."""
         return _store.leaves_at(session, self.ledger_id, indexes)
 
+    def leaf_hashes_at(self, session: Session, indexes: Sequence[int]) -> dict[int, bytes]:
+        """Return leaf hashes by index."""
+        return _store.leaf_hashes_at(session, self.ledger_id, indexes)
+
     def checkpoint_from(self, session: Session, size: int) -> tuple[int, bytes] | None:
         """Return (size, note) of the first checkpoint whose tree has at least that many leaves."""
         return _store.first_checkpoint_from(session, self.ledger_id, size)

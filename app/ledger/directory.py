@@ -25,9 +25,7 @@ MAX_URL_CHARACTERS = 500
 HASH_BYTES = 32
 # One spelling, the same in verify.js: a host's name or IPv4 address in lower case, no user, no empty segment, nothing
 # behind the path. A pattern of our own, since what parsers of addresses take differs from one to the next.
-_ADDRESS = re.compile(
-    r"https?://[a-z0-9]+(?:[.-][a-z0-9]+)*(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)*"
-)
+_ADDRESS = re.compile(r"https?://[a-z0-9]+(?:[.-][a-z0-9]+)*(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,16 @@
 Files are made whole or not at all, and never made over: one that is there with other bytes is an alarm. What a
 crash leaves behind: files that the next run finds and verifies, and a checkpoint that speaks of files which are all
 there, since everything before it was synced first. Partial tiles of old sizes stay, as the specification lets them.
-Knows names and bytes; whether they are right is for who reads them.
+Knows names and bytes; whether they are right is for who reads them. A tree may come from a stranger: what is there
+in a file's place and is none, a folder, a pipe, a link to itself, is told as such and never waited for.
 """
 
+import errno
 import fcntl
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +37,8 @@ MAX_BUNDLE_BYTES = TILE_WIDTH * (2 + MAX_LEAF_BYTES)
 MAX_CHECKPOINT_BYTES = 64 * 1024
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 _HASH = re.compile(r"[A-Za-z0-9_-]{43}")
+_NO_FILE = frozenset({errno.EISDIR, errno.ELOOP, errno.ENXIO})
+"""What the system says of a folder, a link to itself and a socket; a pipe and a device are opened and looked at."""
 
 Place = TileCoordinate | BundleCoordinate
 
@@ -70,27 +75,40 @@ class TileFolder:
 
         Raises:
             TooLargeError: The file is larger than any tile.
+            TamperError: `file_differs`; what is there is no file.
+            BusyError: It cannot be read now: it is not allowed, or the disk fails.
         """
         limit = MAX_TILE_BYTES if isinstance(place, TileCoordinate) else MAX_BUNDLE_BYTES
         return self._read(place.path(), limit)
 
+    def has_entries(self) -> bool:
+        """Say whether there are leaves at all: a mirror may keep hashes alone."""
+        return (self.folder / "tile" / "entries").is_dir()
+
     def checkpoint(self) -> bytes | None:
-        """Return the signed note, or None."""
+        """Return the signed note, or None; raises as `read` does."""
         return self._read("checkpoint", MAX_CHECKPOINT_BYTES)
 
     def document(self, content_hash: str) -> bytes | None:
-        """Return a document, or None; the caller hashes it."""
+        """Return a document, or None; the caller hashes it. Raises as `read` does."""
         return self._read(f"documents/{content_hash}", MAX_DOCUMENT_BYTES) if _HASH.fullmatch(content_hash) else None
 
     def _read(self, path: str, limit: int) -> bytes | None:
-        try:
-            with (self.folder / path).open("rb") as file:
-                data = file.read(limit + 1)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        if len(data) > limit:
+        data = self._read_most(path, limit + 1)
+        if data is not None and len(data) > limit:
             raise TooLargeError(f"{self.folder / path} is larger than it can be.")
         return data
+
+    def _read_most(self, path: str, most: int) -> bytes | None:
+        where = self.folder / path
+        try:
+            return _read_file(where, most)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                raise TamperError(f"{where} is there, and it is no file.", code="file_differs") from None
+            raise BusyError(f"{where} cannot be read now: {error.strerror}.") from None
 
     # -- writing -------------------------------------------------------------------------------------
 
@@ -110,11 +128,15 @@ class TileFolder:
         return self._keep(f"documents/{content_hash}", data)
 
     def keep_evidence(self, name: str, data: bytes) -> Path:
-        """Write a piece of evidence below `evidence/` and sync it; the same piece again is no news."""
-        path = f"evidence/{name}"
-        self._keep(path, data)
-        self.settle()
-        return self.folder / path
+        """Write a piece of evidence below `evidence/` and sync it, unless a piece of that name is there.
+
+        The one that was found first stays: a second that differs is no reason to keep quiet about what they show.
+        """
+        target = self.folder / f"evidence/{name}"
+        if not os.path.lexists(target):
+            self._write(f"evidence/{name}", data)
+            self.settle()
+        return target
 
     def show_checkpoint(self, note: bytes) -> bool:
         """Sync everything that was written, then make this the checkpoint.
@@ -152,12 +174,13 @@ class TileFolder:
         self._unsynced.clear()
 
     def _keep(self, path: str, data: bytes) -> bool:
-        target = self.folder / path
-        if not target.exists():
+        found = self._read_most(path, len(data) + 1)
+        if found is None:
             self._write(path, data)
             return True
-        if target.stat().st_size != len(data) or target.read_bytes() != data:
-            raise TamperError(f"{target} is there with other bytes; nothing was overwritten.", code="file_differs")
+        if found != data:
+            where = self.folder / path
+            raise TamperError(f"{where} is there with other bytes; nothing was overwritten.", code="file_differs")
         return False
 
     def _write(self, path: str, data: bytes) -> None:
@@ -180,3 +203,19 @@ class TileFolder:
         for each in reversed(missing):
             each.mkdir(exist_ok=True)
             self._unsynced.add(each.parent)
+
+
+def _read_file(path: Path, most: int) -> bytes:
+    """Read at most so many bytes of a regular file; opening a pipe would wait for somebody to write into it.
+
+    Raises:
+        OSError: As the system says; `EISDIR` for all that is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise IsADirectoryError(errno.EISDIR, "no regular file")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(most)
+    finally:
+        os.close(descriptor)

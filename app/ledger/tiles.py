@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from threading import Lock
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from app.errors import MalformedError, MissingError, TamperError, TooLargeError
 from app.ledger.tree import HASH_BYTES, MAX_SIZE, node_hash, range_root, root_of
@@ -70,6 +70,9 @@ class BundleCoordinate:
         return f"tile/entries/{_spell(self.n, self.width)}"
 
 
+Coordinate = TypeVar("Coordinate", TileCoordinate, BundleCoordinate)
+
+
 def parse_path(path: str) -> TileCoordinate | BundleCoordinate:
     """Parse a path below the ledger's prefix, in its one spelling.
 
@@ -96,30 +99,60 @@ def tile_width(level: int, n: int, size: int) -> int:
     return max(0, min(TILE_WIDTH, (size >> (TILE_HEIGHT * level)) - TILE_WIDTH * n))
 
 
-def touched_tiles(old_size: int, new_size: int) -> list[TileCoordinate]:
-    """List the tiles that grow when a tree grows, with their new widths, lowest level first.
+class Places(Generic[Coordinate]):
+    """Places in their order, each made when its turn comes: how many there are is known before, and costs nothing.
+
+    A size is only what somebody has signed. A list of the tiles of 2^40 leaves would fill the memory of whoever asks
+    for it, long before the first tile could show that there is no such tree.
+    """
+
+    def __init__(self, rows: Sequence[range], make: Callable[[int, int], Coordinate]) -> None:
+        """Take the positions by level, and what makes a place of both."""
+        self._rows = rows
+        self._make: Callable[[int, int], Coordinate] = make
+
+    def __len__(self) -> int:
+        """Count them without making any."""
+        return sum(map(len, self._rows))
+
+    def __iter__(self) -> Iterator[Coordinate]:
+        """Make one after the other."""
+        return (self._make(level, n) for level, row in enumerate(self._rows) for n in row)
+
+
+def touched_tiles(old_size: int, new_size: int, *, lowest: int = 0) -> Places[TileCoordinate]:
+    """Tell the tiles that grow when a tree grows, with their new widths, lowest level first.
 
     From size 0 these are all tiles of the tree.
+
+    Args:
+        old_size: The size of the tree before.
+        new_size: Its size after.
+        lowest: Leave out the levels below this one.
     """
-    touched = []
-    level, old, new = 0, old_size, new_size
+    rows: list[range] = []
+    old, new = old_size, new_size
     while old < new:
-        for n in range(old // TILE_WIDTH, -(-new // TILE_WIDTH)):
-            touched.append(TileCoordinate(level, n, min(TILE_WIDTH, new - TILE_WIDTH * n)))  # noqa: PERF401
-        level, old, new = level + 1, old >> TILE_HEIGHT, new >> TILE_HEIGHT
-    return touched
+        rows.append(_grown(old, new) if len(rows) >= lowest else range(0))
+        old, new = old >> TILE_HEIGHT, new >> TILE_HEIGHT
+    return Places(rows, lambda level, n: TileCoordinate(level, n, tile_width(level, n, new_size)))
 
 
-def touched_bundles(old_size: int, new_size: int) -> list[BundleCoordinate]:
-    """List the entry bundles that grow when a tree grows, with their new widths."""
-    numbers = range(old_size // TILE_WIDTH, -(-new_size // TILE_WIDTH)) if old_size < new_size else range(0)
-    return [BundleCoordinate(n, min(TILE_WIDTH, new_size - TILE_WIDTH * n)) for n in numbers]
+def touched_bundles(old_size: int, new_size: int) -> Places[BundleCoordinate]:
+    """Tell the entry bundles that grow when a tree grows, with their new widths."""
+    rows = [_grown(old_size, new_size)] if old_size < new_size else []
+    return Places(rows, lambda level, n: BundleCoordinate(n, tile_width(level, n, new_size)))
+
+
+def _grown(old: int, new: int) -> range:
+    """Give the positions of the tiles over hashes [old, new) of a level."""
+    return range(old // TILE_WIDTH, -(-new // TILE_WIDTH))
 
 
 def grow_tiles(
     old_size: int, leaf_hashes: Iterable[bytes], read_tile: ReadTile
 ) -> Iterator[tuple[TileCoordinate, bytes]]:
-    """Compute the new bytes of every tile that `touched_tiles` lists, in that order.
+    """Compute the new bytes of every tile that `touched_tiles` tells, in that order.
 
     A tile that becomes full gives its root to the level above, c2sp.org/tlog-tiles "Partial Tiles". The
     bytes begin with the old ones, so storing them only ever extends a row.

@@ -57,13 +57,37 @@ class Trust:
             return self.policy.verify(data, self.origin, self.ledger_keys).checkpoint
         return open_checkpoint(data, self.ledger_keys, self.origin)
 
+    def weight(self, data: bytes) -> tuple[bool, int]:
+        """Tell which of two notes of one tree to keep: the greater is better signed; what is no note weighs nothing.
 
-def signatures_on(data: bytes) -> int:
-    """Return how many signature lines a note has, 0 for what is none; tells which of two of one tree to keep.
+        It counts whether the note opens, with its quorum, and then how many of the known keys have signed it. Lines of
+        other keys count for nothing: anybody can write any number of them.
+        """
+        try:
+            note = Note.parse(data)
+        except MalformedError:
+            return False, 0
+        known = {(key.name, key.key_id): key for key in (*self.ledger_keys, *self._cosigners)}
+        named = ((known.get((line.name, line.key_id)), line.blob) for line in note.signatures)
+        signers = {key for key, blob in named if key is not None and key.accepts(note.text, blob)}
+        return self._opens(data), len(signers)
 
-    Proves nothing.
-    """
-    try:
-        return len(Note.parse(data).signatures)
-    except (MalformedError, UnprovenError):
-        return 0
+    def names_a_signer(self, data: bytes) -> bool:
+        """Say whether a note has a line by one of the ledger's keys, right or wrong.
+
+        Raises:
+            MalformedError: It is no note.
+        """
+        ours = {(key.name, key.key_id) for key in self.ledger_keys}
+        return any((line.name, line.key_id) in ours for line in Note.parse(data).signatures)
+
+    @property
+    def _cosigners(self) -> tuple[VerifierKey, ...]:
+        return self.policy.cosigners if self.policy is not None else ()
+
+    def _opens(self, data: bytes) -> bool:
+        try:
+            self.open(data)
+        except (MalformedError, UnprovenError):
+            return False
+        return True

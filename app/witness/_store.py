@@ -3,7 +3,8 @@
     witness    one row: who this is, the sequence number of the last change, and a digest over all changes
     ledger     per origin the largest tree cosigned; its size never falls, its root at a size never changes
     ledger_key trusted keys; one that is removed stays as a row
-    evidence   signed checkpoints that contradict what was held; insert only
+    evidence   signed checkpoints that contradict what was held; insert only, but for a doubt that was cleared: the very
+               tree that came without a proof was accepted later
 
 `synchronous=FULL` with a write-ahead log: a commit is on the disk when it returns. Every change has the next sequence
 number, and its digest covers the digest before it: an older copy of the file shows (`folder`). A commit that failed is
@@ -25,9 +26,15 @@ from app.witness.decide import Finding, Held, Request
 FORMAT = 1
 BUSY_MS = 5000
 MAX_EVIDENCE = 256
-"""Pieces of evidence kept per ledger and finding: the first ones. 128 KiB each at most, so 64 MiB for a ledger."""
+"""Pieces of evidence kept per ledger and finding, cleared ones not counted: the first. 128 KiB each at most, so 64 MiB
+for a ledger."""
 
-_SCHEMA = """
+_EVIDENCE_STAYS = """CREATE TRIGGER evidence_stays BEFORE DELETE ON evidence
+  WHEN OLD.finding <> 'unproven' OR NOT EXISTS
+    (SELECT 1 FROM ledger WHERE origin = OLD.origin AND size = OLD.size AND root = OLD.root)
+  BEGIN SELECT RAISE(ABORT, 'evidence is kept'); END"""
+
+_SCHEMA = f"""
 CREATE TABLE witness (
   id INTEGER PRIMARY KEY CHECK (id = 1), format INTEGER NOT NULL, instance TEXT NOT NULL, name TEXT NOT NULL,
   vkeys TEXT NOT NULL, sequence INTEGER NOT NULL, digest BLOB NOT NULL, newest_at INTEGER NOT NULL,
@@ -47,7 +54,7 @@ CREATE TRIGGER ledger_grows BEFORE UPDATE ON ledger
   WHEN NEW.size < OLD.size OR (NEW.size = OLD.size AND NEW.root <> OLD.root) OR NEW.cosigned_at < OLD.cosigned_at
   BEGIN SELECT RAISE(ABORT, 'a witness never goes back'); END;
 CREATE TRIGGER ledger_stays BEFORE DELETE ON ledger BEGIN SELECT RAISE(ABORT, 'a ledger is never forgotten'); END;
-CREATE TRIGGER evidence_stays BEFORE DELETE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is kept'); END;
+{_EVIDENCE_STAYS};
 CREATE TRIGGER evidence_is BEFORE UPDATE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is kept'); END;
 """
 
@@ -142,6 +149,17 @@ class Store:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+    def renew(self) -> None:
+        """Let cleared doubts go in a database from before that was allowed; it would refuse to accept what clears one.
+
+        Raises:
+            BusyError: `storage`, as for `write`.
+        """
+        if self._rows("SELECT sql FROM sqlite_master WHERE name = 'evidence_stays'") != [(_EVIDENCE_STAYS,)]:
+            with self.write():
+                self._db.execute("DROP TRIGGER IF EXISTS evidence_stays")
+                self._db.execute(_EVIDENCE_STAYS)
 
     @contextmanager
     def write(self) -> Iterator["Change"]:
@@ -254,7 +272,10 @@ class Change:
         return done.rowcount
 
     def accept(self, request: Request, at: int) -> None:
-        """Hold a larger tree, or the same one at a later time; evidence that it turns into a conviction is doubled.
+        """Hold a larger tree, or the same one at a later time, and settle what was unproven at its size.
+
+        Another root turns into a conviction, whose evidence is doubled. The same one is cleared, and its place is free:
+        else a stranger who sends the ledger's public checkpoints with wrong proofs leaves no place for a real fork.
 
         Args:
             request: Judged consistent within this transaction.
@@ -272,10 +293,14 @@ class Change:
             "WHERE origin = ? AND finding = ? AND size = ? AND root <> ? ON CONFLICT DO NOTHING",
             (Finding.FORK, at, told.size, told.root, note, told.origin, Finding.UNPROVEN, told.size, told.root),
         )
+        self._db.execute(
+            "DELETE FROM evidence WHERE origin = ? AND finding = ? AND size = ? AND root = ?",
+            (told.origin, Finding.UNPROVEN, told.size, told.root),
+        )
         self._step("accept", told.origin, told.size, told.root.hex(), at)
 
     def keep(self, request: Request, found: Finding, body: bytes, at: int) -> bool:
-        """Keep evidence against a ledger; the first of it is never given up for later ones.
+        """Keep evidence against a ledger, once for each tree; the first of it is never given up for later ones.
 
         Returns:
             Whether it is new and there was room.

@@ -7,14 +7,17 @@ What a crash leaves behind, by the last step that was done:
     mark moved               the same
     signed                   as if the answer had been lost on the way
 
-so no two roots of one size are ever signed.
+so no two roots of one size are ever signed. The mark is held from before the transaction until it has moved: a copy of
+this folder that names the same mark finds what the other has committed, and stops before it signs anything.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
+from app.canon import b64url_encode
 from app.clock import Clock, SystemClock
-from app.errors import BusyError, ConflictError, MalformedError, MissingError, RefusedError
+from app.errors import BusyError, ConflictError, MalformedError, MissingError, RefusedError, TamperError
 from app.ledger.note import Note, NoteSignature, SignerKey, VerifierKey
 from app.ledger.policy import cosigned
 from app.ledger.submission import Submission
@@ -68,12 +71,12 @@ class Witness:
         Raises:
             ServiceError: As `decide.prove` raises and `decide.refusal` returns; evidence was committed before.
             BusyError: `clock_behind`, the clock runs before the newest cosignature; `storage`, nothing could be
-                kept; `witness_stopped`, this witness met its own signature on a tree it does not know.
+                kept; `witness_stopped`, this witness met its own signature on a tree it does not know, or its mark
+                tells of changes that its database does not hold.
         """
         request = prove(body, self._store.keys)
-        with self._lock:
+        with self._marked():
             refused, at = self._persist(request, body)
-            self._advance()
         if refused is not None:
             raise refused
         return self._sign(request.note, at)
@@ -84,7 +87,7 @@ class Witness:
             now = self._clock.now_ms() // 1000  # read when all others have finished: waiting is no clock that runs back
             held, told = change.ledger(request.checkpoint.origin).held, change.identity()
             if told.stopped or self._forgot(change, request, body, held, told):
-                return BusyError("This witness has stopped.", code="witness_stopped", retry_after_seconds=3600), 0
+                return _stopped(), 0
             refused = refusal(request, held)
             if refused is not None:
                 found = finding(request, held)
@@ -108,10 +111,38 @@ class Witness:
         change.stop(f"it signed {request.checkpoint.origin} at size {size}, which its database does not know.")
         return True
 
+    @contextmanager
+    def _marked(self) -> Iterator[None]:
+        """Do what changes the memory, or is to be signed from it, alone among all who have this mark.
+
+        Of one database the mark tells what was committed last, or less after a crash. One that tells more, or other
+        than that, was moved by another copy of it.
+        """
+        with self._lock, ExitStack() as held:
+            if self._broken:
+                raise BusyError("The mark could not be written; restart this witness.", code="storage")
+            try:
+                held.enter_context(self._mark.held())
+            except (OSError, TamperError) as error:
+                self._broken = True
+                raise BusyError("The mark cannot be read.", code="storage") from error
+            self._refuse_twin()
+            yield
+            self._advance()
+
+    def _refuse_twin(self) -> None:
+        """Stop for good, and leave the mark to the other copy, when it tells of changes that we do not hold."""
+        told = self._store.identity()
+        if not told.stopped:
+            mark, digest = (self._mark.size, self._mark.root), b64url_encode(told.digest)
+            if mark[0] < told.sequence or mark == (told.sequence, digest):
+                return
+            with self._store.write() as change:
+                change.stop(f"its mark tells of change {mark[0]}, which its database does not know: a copy of it runs.")
+        raise _stopped()
+
     def _advance(self) -> None:
         """Move the mark to the last commit; a failure is as fatal as a failed commit: nothing more is signed."""
-        if self._broken:
-            raise BusyError("The mark could not be written; restart this witness.", code="storage")
         told = self._store.identity()
         try:
             self._mark.advance(told.sequence, told.digest)
@@ -130,18 +161,24 @@ class Witness:
 
         Raises:
             MissingError: `no_ledger`; it is not known, or was never cosigned.
+            BusyError: As for `add_checkpoint`.
         """
-        with self._lock:
-            row = self._store.ledger(origin_hash)
-            note = None if row is None else note_of(row)
-            if row is None or note is None:
-                raise MissingError("This witness has cosigned nothing of such a ledger.", code="no_ledger")
-            state = (row.size, row.cosigned_at)
-            if self._signed.get(origin_hash, (None,))[0] != state:
-                self._advance()  # another process may have committed this row and not yet moved the mark
-                lines = (*note.signatures, *self._sign(note, row.cosigned_at))
-                self._signed[origin_hash] = state, Note(note.text, lines).to_bytes()
-            return self._signed[origin_hash][1]
+        row, _ = self._cosigned(origin_hash)
+        known = self._signed.get(origin_hash)
+        if known is not None and known[0] == (row.size, row.cosigned_at):
+            return known[1]
+        with self._marked():  # another process may have committed this row and not yet moved the mark
+            row, note = self._cosigned(origin_hash)
+        data = Note(note.text, (*note.signatures, *self._sign(note, row.cosigned_at))).to_bytes()
+        self._signed[origin_hash] = (row.size, row.cosigned_at), data
+        return data
+
+    def _cosigned(self, origin_hash: str) -> tuple[LedgerRow, Note]:
+        row = self._store.ledger(origin_hash)
+        note = None if row is None else note_of(row)
+        if row is None or note is None:
+            raise MissingError("This witness has cosigned nothing of such a ledger.", code="no_ledger")
+        return row, note
 
     def failing(self) -> list[str]:
         """Return what keeps this witness from signing: `clock`, `storage` or `stopped`; nothing when it is well."""
@@ -203,7 +240,9 @@ class Witness:
         return removed[0]
 
     def _change(self, work: Callable[[Change], None]) -> None:
-        with self._lock:
-            with self._store.write() as change:
-                work(change)
-            self._advance()
+        with self._marked(), self._store.write() as change:
+            work(change)
+
+
+def _stopped() -> BusyError:
+    return BusyError("This witness has stopped.", code="witness_stopped", retry_after_seconds=3600)

@@ -95,12 +95,20 @@ class Folder:
         """
         store = Store(self.database())
         try:
-            return store, self._compared(store.identity())
+            mark = self._mark(store.identity())
         except BaseException:
             store.close()
             raise
+        try:
+            _compare(store, mark)
+            store.renew()
+        except BaseException:
+            mark.close()
+            store.close()
+            raise
+        return store, mark
 
-    def _compared(self, told: Identity) -> HighWater:
+    def _mark(self, told: Identity) -> HighWater:
         keys = tuple(key.verifier().to_text() for key in self.signers())
         if told.name != self.name or told.vkeys != keys:
             raise _rollback("The keys in that folder are not those of its database.")
@@ -108,21 +116,24 @@ class Folder:
             raise _rollback(f"This witness stopped itself: {told.stopped}")
         if not self.mark.is_file():
             raise _rollback(f"The mark {self.mark} is gone, so nothing shows that the database is the newest.")
-        mark = HighWater(self.mark, told.instance)
-        if told.sequence < mark.size:
-            mark.close()
-            raise _rollback(
-                f"The database is older than what this witness signed (change {told.sequence} of {mark.size}): "
-                "it was restored from a backup."
-            )
-        # A database that is ahead was stopped between commit and mark, before anything was signed.
-        mark.advance(told.sequence, told.digest)
         try:
-            mark.refuse_rollback(told.sequence, told.digest)
+            return HighWater(self.mark, told.instance)
         except TamperError:
-            mark.close()
-            raise _rollback("The database holds another history than the one that this witness signed.") from None
-        return mark
+            raise _rollback(f"The mark {self.mark} is empty, damaged, or that of another witness.") from None
+
+
+def _compare(store: Store, mark: HighWater) -> None:
+    """Refuse a database that does not hold what the mark told before: the mark only ever follows a commit."""
+    told = store.identity()
+    if told.sequence < mark.size:
+        raise _rollback(
+            f"The database is older than what this witness signed (change {told.sequence} of {mark.size}): "
+            "it was restored from a backup, or another copy of it went on."
+        )
+    try:  # A database that is ahead was stopped between commit and mark, before anything was signed.
+        mark.advance(told.sequence, told.digest)
+    except TamperError:
+        raise _rollback("The database holds another history than the one that this witness signed.") from None
 
 
 def make(path: Path, name: str, kinds: tuple[SignatureType, ...], mark: Path | None = None) -> Folder:
@@ -152,9 +163,8 @@ def make(path: Path, name: str, kinds: tuple[SignatureType, ...], mark: Path | N
     store = Store(path / DATABASE)
     first = store.identity()
     store.close()
-    high = HighWater(mark, instance)
-    high.advance(first.sequence, first.digest)
-    high.close()
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    HighWater.make(mark, instance, first.sequence, first.digest).close()
     (path / CONFIG).write_text(json.dumps({"v": 1, "name": name, "mark": str(mark)}, indent=2) + "\n", encoding="utf-8")
     for folder in (path / KEYS, path, path.parent):
         _sync(folder)

@@ -9,7 +9,7 @@ builds a proof is never what judges it, and a fork that shows in the tiles is ke
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,9 +51,23 @@ class Pulled:
 class Puller:
     """Rounds over every ledger of a witness that has a URL."""
 
-    def __init__(self, witness: Witness, client: httpx.Client | None = None, clock: Clock | None = None) -> None:
-        """Work for an open witness; the client honours the proxy settings of the environment."""
+    def __init__(
+        self,
+        witness: Witness,
+        client: httpx.Client | None = None,
+        clock: Clock | None = None,
+        whole_seconds: float = WHOLE_SECONDS,
+    ) -> None:
+        """Work for an open witness; the client honours the proxy settings of the environment.
+
+        Args:
+            witness: Signs.
+            client: Asks; one with a timeout of its own when absent.
+            clock: Says whether a cosignature is fresh.
+            whole_seconds: Longest wait for one whole answer.
+        """
         self._witness = witness
+        self._whole_seconds = whole_seconds
         self._client = client or httpx.Client(timeout=SECONDS, follow_redirects=False)
         self._clock = clock or SystemClock()
         self._delivered: dict[str, int] = {}
@@ -83,6 +97,8 @@ class Puller:
             return Pulled(origin, error.code, size, error.detail)
         except httpx.HTTPError as error:
             return Pulled(origin, "unreachable", size, f"{url} does not answer: {type(error).__name__}.")
+        except (httpx.InvalidURL, UnicodeError, OverflowError):  # the last two: a host or port that no socket takes
+            return Pulled(origin, "unreachable", size, f"{url} is no address that can be asked.")
         self._delivered[origin] = max(line.cosigned_at() for line in lines)
         return Pulled(origin, "cosigned", size, f"{len(lines)} cosignatures delivered.")
 
@@ -100,7 +116,7 @@ class Puller:
                 f"The ledger shows {told.size} leaves, but this witness has cosigned {held.size}: an old copy of the "
                 "checkpoint, or a ledger that was rolled back.", code="ledger_rollback",
             )  # fmt: skip
-        nodes = TileNodes(_Tiles(self._client, url, told.size).read)
+        nodes = TileNodes(_Tiles(self._get, url, told.size).read)
         proof: list[bytes] = []
         if told.size > held.size:
             if nodes.root(told.size) != told.root:
@@ -113,18 +129,18 @@ class Puller:
         with self._client.stream("POST", url, content=body, headers={"Content-Type": "text/plain"}) as answer:
             if answer.is_success:
                 return
-            told = _bounded(answer, MAX_ERROR_BYTES)
+            told = _bounded(answer, MAX_ERROR_BYTES, self._whole_seconds)
         raise RefusedError(f"The ledger did not take the cosignatures: {answer.status_code} {_code(told)}.")
 
     def _get(self, url: str, limit: int) -> bytes:
-        return fetch(self._client, url, limit)
+        return fetch(self._client, url, limit, self._whole_seconds)
 
 
 class _Tiles:
     """Hash tiles of a remote tree of one size, each fetched once."""
 
-    def __init__(self, client: httpx.Client, url: str, size: int) -> None:
-        self._client, self._url, self._size = client, url, size
+    def __init__(self, get: Callable[[str, int], bytes], url: str, size: int) -> None:
+        self._get, self._url, self._size = get, url, size
         self._known: dict[tuple[int, int], bytes] = {}
 
     def read(self, level: int, n: int) -> bytes:
@@ -143,15 +159,31 @@ class _Tiles:
         return self._known[level, n]
 
     def _fetch(self, place: TileCoordinate) -> bytes:
-        return fetch(self._client, f"{self._url}/{place.path()}", TILE_WIDTH * HASH_BYTES)
+        return self._get(f"{self._url}/{place.path()}", TILE_WIDTH * HASH_BYTES)
 
 
-def fetch(client: httpx.Client, url: str, limit: int) -> bytes:
+def refuse_unusable(url: str) -> None:
+    """Refuse an address below which nothing could ever be fetched.
+
+    Raises:
+        MalformedError: It is not `http(s)://host[:port][/path]`.
+    """
+    try:
+        told = httpx.URL(url)
+        host = told.host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError):
+        told, host = httpx.URL(), b""
+    sound = told.scheme in {"http", "https"} and host and b"%" not in host and (told.port or 1) < 1 << 16
+    if not sound or told.userinfo or "?" in url or "#" in url:
+        raise MalformedError("A ledger's URL is http:// or https:// with a host, and a path if it has one; no more.")
+
+
+def fetch(client: httpx.Client, url: str, limit: int, whole_seconds: float = WHOLE_SECONDS) -> bytes:
     """Fetch a file of at most so many bytes.
 
     Raises:
         MissingError: It is not there.
-        BusyError: Any other answer than 200, or one that takes half a minute.
+        BusyError: Any other answer than 200, or one that takes longer than `whole_seconds`.
         MalformedError: It is longer, or was sent compressed.
         httpx.HTTPError: There is no answer.
     """
@@ -160,15 +192,15 @@ def fetch(client: httpx.Client, url: str, limit: int) -> bytes:
             raise MissingError(f"{url} is not there.")
         if answer.status_code != httpx.codes.OK:
             raise BusyError(f"{url} answers {answer.status_code}.")
-        data = _bounded(answer, limit + 1)
+        data = _bounded(answer, limit + 1, whole_seconds)
     if len(data) > limit:
         raise MalformedError(f"{url} is longer than such a file can be.")
     return data
 
 
-def _bounded(answer: httpx.Response, limit: int) -> bytes:
+def _bounded(answer: httpx.Response, limit: int, whole_seconds: float) -> bytes:
     """Read so many bytes at most, and for so long at most: the client's timeout alone bounds the pauses only."""
-    data, deadline = b"", time.monotonic() + WHOLE_SECONDS
+    data, deadline = b"", time.monotonic() + whole_seconds
     for piece in answer.iter_raw():
         data += piece
         if len(data) >= limit:

@@ -10,15 +10,17 @@ from typer.testing import CliRunner
 
 from app.audit.fsck import fsck
 from app.audit.fsck_tables import CHECKED, EXEMPT, EXEMPT_COLUMNS
+from app.audit.mark import Mark
 from app.cli import fsck as fsck_command
 from app.cli import ledger as ledger_command
 from app.cli.ledger import export_tree
 from app.db import Database, metadata
 from app.ledger.append import append, create_ledger
 from app.ledger.checkpoint import Checkpoint
+from app.ledger.highwater import HighWater, owner_of
 from app.ledger.note import Note, SignatureType, SignerKey
 from app.ledger.tiles import parse_bundle
-from app.ledger.tree import leaf_hash, root_of
+from app.ledger.tree import EMPTY_ROOT, leaf_hash, root_of
 from tests import small as s
 from tests.audit.journey import play
 from tests.custody.town import Town
@@ -64,6 +66,49 @@ def test_a_pinned_genesis_must_be_leaf_0(house: House):
     assert fsck(house.db, genesis=genesis).clean
     (finding,) = fsck(house.db, genesis="A" * 43).findings
     assert (finding.where, finding.what, finding.leaf) == ("ledger_leaf[0]", "genesis", 0)
+
+
+# -- the mark, outside the database --------------------------------------------------------------------
+
+
+def found_of(house: House) -> list[tuple[str, str]]:
+    return [(f.table, f.what) for f in fsck(house.db, high_water=house.settings.high_water_file()).findings]
+
+
+def marked(house: House, origin: str, *trees: tuple[int, bytes]) -> None:
+    """Put another mark in the place of the house's."""
+    house.settings.high_water_file().unlink()
+    mark = HighWater.make(house.settings.high_water_file(), origin, *trees[0])
+    for size, root in trees[1:]:
+        mark.advance(size, root)
+    mark.close()
+
+
+def test_a_mark_is_read_as_the_service_reads_it(house: House):
+    size = house.recorder.published[0]
+    tree = Checkpoint.parse(Note.parse(house.recorder.published[1]).text)
+    assert found_of(house) == []
+    marked(house, house.origin, (0, EMPTY_ROOT), (size, tree.root))
+    assert found_of(house) == []
+    marked(house, house.origin, (0, EMPTY_ROOT))
+    assert found_of(house) == [("high_water", "missing")]
+    marked(house, house.origin, (size, bytes(32)))
+    assert found_of(house) == [("high_water", "differs")]
+    marked(house, house.origin, (size + 1, tree.root))
+    assert found_of(house) == [("high_water", "rollback")]
+    for other in ("other.example/ledger/x", "x" * 200):
+        marked(house, other, (size, tree.root))
+        assert found_of(house) == [("high_water", "origin")]
+
+
+@pytest.mark.parametrize("origin", ["test.example/ledger/x", "test.example/ledger/" + "n" * 180])
+def test_a_mark_says_whose_it_is_however_long_the_origin(tmp_path: Path, origin: str):
+    HighWater.make(tmp_path / "mark", origin, 2**53, bytes(32)).close()
+    mark = Mark.read(tmp_path / "mark")
+    assert mark.names(origin)
+    assert not mark.names(origin[:-1])
+    assert mark.origin == owner_of(origin)
+    assert not Mark("mark", None).names(origin)
 
 
 # -- from the command line -----------------------------------------------------------------------------
@@ -140,8 +185,10 @@ def test_a_large_tree_is_exported_whole(db: Database, tmp_path: Path):
         leaves = [str(n).encode() for n in range(600)]
         head = append(session, head, leaves, [key], 0).head
     with db.read() as session:
-        assert export_tree(session, head, tmp_path) == 8
-    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("tile/**/*") if path.is_file()}
+        assert export_tree(session, head, tmp_path / "tree") == 8
+    files = {
+        path.relative_to(tmp_path / "tree").as_posix() for path in tmp_path.glob("tree/tile/**/*") if path.is_file()
+    }
     assert files == {
         "tile/0/000",
         "tile/0/001",

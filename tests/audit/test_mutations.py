@@ -331,9 +331,7 @@ def test_damage_of_the_high_water_file_is_found(town: Town, damage: str):
         path.unlink()
     elif damage == "foreign":
         path.unlink()
-        other = HighWater(path, "other.example/ledger/x")
-        other.advance(3, secrets.token_bytes(32))
-        other.close()
+        HighWater.make(path, "other.example/ledger/x", 3, secrets.token_bytes(32)).close()
     else:
         path.write_bytes(data)
     report = fsck(town.db, high_water=path)

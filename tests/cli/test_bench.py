@@ -11,11 +11,22 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from nacl.exceptions import BadSignatureError
 from rich.progress import Progress
+from typer.testing import CliRunner
 
+from app.audit.leaf import read_leaf
 from app.canon import jcs
+from app.cli.bench.command import run
+from app.cli.bench.offline import OFFLINE, Extent
 from app.cli.bench.report import show
+from app.cli.bench.reverify import verified
 from app.cli.bench.scenarios import SCENARIOS, Bench, Size
+from app.cli.main import app as custody
+from app.custody.committing import newest
+from app.custody.serverkeys import ServerKeys
+from app.db import Database
 from app.keys.signing import PrivateKey, sign_jws
+from app.ledger.append import read_head
+from app.ledger.tiles import parse_bundle
 from app.ledger.tree import root_of
 from scripts.yardsticks import bare
 
@@ -78,3 +89,67 @@ def test_a_run_answers_every_figure_and_every_event_is_accepted(tmp_path, capsys
     assert json.loads(json.dumps(told)) == told
     show(told)
     assert "batch_vs_bare" in capsys.readouterr().out
+
+
+def test_a_ledger_is_made_exported_and_verified_by_the_command_that_everybody_has(tmp_path, capsys):
+    with Progress(disable=True) as progress:
+        told = run(tmp_path, "", TINY, ["reverify"], Extent(events=200, rounds=2), progress)
+    row = told["scenarios"]["reverify"]
+    assert row["events"] > 200
+    assert len(row["rates"]) == 2
+    assert row["rate"] > 0
+    assert row["cpu_us_per_event"] > 0
+    assert row["rss_mb"] > 0
+    assert told["environment"]["durability"] == "SQLite journal_mode=wal synchronous=FULL"
+    assert json.loads(json.dumps(told)) == told
+    assert any(leaf.event.type.name == "heads.commit" for leaf in exported(tmp_path))
+    show(told)
+    assert "reverify" in capsys.readouterr().out
+
+
+def exported(folder):
+    bundles = [path for path in (folder / "reverify" / "tree" / "tile" / "entries").rglob("*") if path.is_file()]
+    leaves = [leaf for path in sorted(bundles) for leaf in parse_bundle(path.read_bytes())]
+    return [read_leaf(index, leaf) for index, leaf in enumerate(leaves)]
+
+
+def test_a_ledger_that_does_not_verify_ends_the_run(tmp_path):
+    with Progress(disable=True) as progress:
+        run(tmp_path, "", TINY, ["reverify"], Extent(events=20, rounds=1), progress)
+    vkey = ServerKeys.load(tmp_path / "reverify" / "data" / "keys").ledger.verifier().to_text()
+    genesis = exported(tmp_path)[0].event.hash
+    tree, answer = tmp_path / "reverify" / "tree", tmp_path / "answer"
+    assert verified(tree, vkey, genesis, answer)["events"] > 20
+    with pytest.raises(RuntimeError, match="genesis_mismatch"):
+        verified(tree, vkey, "A" * 43, answer)
+
+
+def test_commitments_are_over_every_unit_old_and_new(tmp_path, capsys):
+    extent = Extent(units=300, changed=20, commitments=3)
+    with Progress(disable=True) as progress:
+        told = run(tmp_path, "", TINY, ["heads"], extent, progress)
+    assert {name: row["units"] for name, row in told["scenarios"].items()} == {"heads_old": 300, "heads_new": 320}
+    for row in told["scenarios"].values():
+        assert row["events"] == 20
+        assert len(row["rates"]) == 3
+        assert 0 < row["p50_ms"] <= row["max_ms"]
+        assert 0 < row["tree_p50_ms"] <= row["tree_max_ms"]
+    db = Database(f"sqlite:///{tmp_path / 'heads' / 'custody.db'}")
+    with db.read() as session:
+        head = read_head(session)
+        last = newest(session, head.ledger_id)
+    db.close()
+    assert (last.n, last.leaf_index) == (300 + 3 * 20, head.size - 1)
+    assert json.loads(json.dumps(told)) == told
+    show(told)
+    assert "heads_new" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--scenario", "nothing"], ["--scenario", "heads", "--units", "10"]])
+def test_a_scenario_that_cannot_be_run_is_refused_before_anything_is_made(arguments):
+    told = CliRunner().invoke(custody, ["bench", *arguments])
+    assert told.exit_code == 2
+
+
+def test_long_scenarios_run_only_when_they_are_named():
+    assert not set(OFFLINE) & set(SCENARIOS)

@@ -15,10 +15,11 @@ from app.config import Settings
 from app.custody.found import genesis_payload, public_jwk
 from app.custody.serverkeys import ServerKeys
 from app.db import Database
-from app.errors import RefusedError, ServiceError
+from app.errors import RefusedError, ServiceError, TamperError
 from app.ids import new_event_id
 from app.keys.clients import prove_secret
 from app.keys.signing import PrivateKey, sign_jws
+from app.ledger.highwater import HighWater
 from tests import small
 from tests.house import House
 
@@ -50,6 +51,35 @@ def test_init_founds_a_ledger_with_keys_that_only_the_owner_reads(custody, tmp_p
     assert (tmp_path / "data" / "custody.db").stat().st_mode & 0o777 == 0o600
     again = custody("init")
     assert isinstance(again.exception, RefusedError)
+
+
+def test_what_init_prints_is_as_it_was_named(custody):
+    done = custody("init", "--name", "kota", "--host", "a[red]b[/x]")
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "a[red]b[/x]/ledger/kota" in done.stdout
+
+
+def test_a_ledger_with_the_longest_origin_is_served_and_examined(custody, tmp_path):
+    host = "h" * (200 - len("/ledger/kota"))
+    done = custody("init", "--name", "kota", "--host", host)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert custody("ledger", "close", "--reason", "END").exit_code == 0
+    assert custody("fsck").exit_code == 0
+    (tmp_path / "data" / "high-water.json").unlink()
+    HighWater.make(tmp_path / "data" / "high-water.json", host, 3, bytes(32)).close()  # control: another's mark
+    assert custody("fsck").exit_code == 1
+
+
+def test_the_mark_of_an_unmounted_disk_is_missed(custody, tmp_path, monkeypatch):
+    """What was signed on the other disk is not forgotten because that disk is away."""
+    monkeypatch.setenv("CUSTODY_HIGH_WATER_PATH", str(tmp_path / "mnt" / "mark"))
+    founded(custody)
+    (tmp_path / "mnt").rename(tmp_path / "away")
+    done = custody("ledger", "close", "--reason", "END")
+    assert isinstance(done.exception, TamperError), (done.output, done.exception)
+    assert not (tmp_path / "mnt").exists()
+    (tmp_path / "away").rename(tmp_path / "mnt")  # control
+    assert custody("ledger", "close", "--reason", "END").exit_code == 0
 
 
 def genesis(keys, name, founder, **changes):

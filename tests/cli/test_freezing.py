@@ -79,10 +79,66 @@ def test_a_freeze_stops_a_writer_at_once_and_a_thaw_lets_it_go_on(house):
 
 def test_a_frozen_ledger_can_be_closed_and_says_its_last_checkpoint(house):
     said("freeze", "--reason", "fork")
-    final = said("close", "--reason", "FORK").encode()
+    final = said("close", "--reason", "FORK", "--yes").encode()
     assert Checkpoint.parse(Note.parse(final).text).origin == house.origin
     assert open_checkpoint(final, [house.recorder._keys.ledger.verifier()], house.origin).size > 0
-    assert "closed already" in refused("close", "--reason", "AGAIN")
+    again = ledger("close", "--reason", "AGAIN")
+    assert (again.exit_code, again.stdout.encode(), "before" in again.stderr) == (0, final, True), (
+        "shown again, not made"
+    )
+
+
+@pytest.mark.parametrize("reason", ["see [/var/log]", "[red]", "a[/b]", "back\\", "[link=x]y[/link]"])
+def test_what_an_operator_writes_is_shown_as_it_was_written(house, reason):
+    said("freeze", "--reason", reason)
+    for _ in range(2):
+        table = said("alarms")
+        assert table.count(reason) == 2, "once in the table, once as the reason of the freeze"
+    assert "frozen:" in table
+
+
+# -- a lost mark -----------------------------------------------------------------------------------------
+
+
+def test_a_lost_mark_is_made_anew_with_a_reason_that_stays(house):
+    path, size = house.settings.high_water_file(), house.recorder.published[0]
+    assert "not lost" in refused("remark", "--reason", "x")
+    path.rename(path.with_name("away"))
+    assert "Is the other disk mounted" in refused("close", "--reason", "END")
+    assert not path.exists()
+    told = said("remark", "--reason", "the disk [sdb] died")
+    assert f"at {size} leaves in {path}" in told
+    assert "compare every witness" in told
+    mark = HighWater(path, house.origin)
+    assert mark.size == size
+    mark.close()
+    alarms = json.loads(said("alarms", "--json"))["alarms"]
+    assert [(a["kind"], a["source"], a["detail"]) for a in alarms] == [("remarked", "operator", "the disk [sdb] died")]
+    assert "not lost" in refused("remark", "--reason", "again")
+    reopened(house)
+    house.send(sighting(house))
+    assert house.recorder.published[0] == size + 1
+
+
+@pytest.mark.parametrize("there", [b"", b"garbage"])
+def test_a_mark_is_made_anew_only_where_there_is_no_file(house, there):
+    path = house.settings.high_water_file()
+    kept = path.read_bytes()
+    path.write_bytes(there)
+    assert "not lost" in refused("remark", "--reason", "x")
+    assert path.read_bytes() == there
+    assert json.loads(said("alarms", "--json"))["alarms"] == []
+    path.write_bytes(kept)
+
+
+def test_a_mark_is_not_made_anew_below_a_disk_that_is_not_mounted(house, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUSTODY_HIGH_WATER_PATH", str(tmp_path / "mnt" / "mark"))
+    assert "mount the other disk" in refused("remark", "--reason", "x")
+    assert "Is the other disk mounted" in refused("close", "--reason", "END")
+    assert not (tmp_path / "mnt").exists()
+    assert json.loads(said("alarms", "--json"))["alarms"] == []
+    (tmp_path / "mnt").mkdir()  # control
+    assert "marked anew" in said("remark", "--reason", "x")
 
 
 def test_a_key_rotates_by_command_and_signed_events(house):
@@ -120,7 +176,7 @@ def rekey(house: House, keys: list[str]) -> None:
 def test_there_is_no_ledger_to_work_on(tmp_path, monkeypatch):
     monkeypatch.setenv("CUSTODY_DATA_DIR", str(tmp_path / "nothing"))
     for command in (("freeze", "--reason", "x"), ("thaw", "--reason", "x"), ("alarms",), ("close", "--reason", "X"),
-                    ("new-key",), ("keep-key",)):  # fmt: skip
+                    ("remark", "--reason", "x"), ("new-key",), ("keep-key",)):  # fmt: skip
         done = ledger(*command)
         assert done.exit_code != 0
         assert "Traceback" not in done.output

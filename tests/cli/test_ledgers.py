@@ -261,3 +261,16 @@ def test_two_ledgers_of_one_database_are_told_apart(tmp_path, monkeypatch):
 def test_lists_come_from_files_of_bounded_size(key, tmp_path):
     (tmp_path / "huge").write_bytes(b"a" * 2_000_000)
     assert refused("ledgers", "show", tmp_path / "huge", "--vkey", key[1])
+
+
+def test_a_tree_is_exported_into_a_folder_of_its_own(house, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUSTODY_DATA_DIR", str(house.settings.data_dir))
+    monkeypatch.setenv("CUSTODY_DATABASE_URL", house.db.url.render_as_string(hide_password=False))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "letter.txt").write_text("mine")
+    done = custody("ledger", "export", other)
+    assert (done.exit_code, "of its own" in done.stderr) == (1, True), done.output
+    assert [path.name for path in other.iterdir()] == ["letter.txt"]
+    assert custody("ledger", "export", tmp_path / "tree").exit_code == 0
+    assert custody("ledger", "export", tmp_path / "tree").exit_code == 0, "again, over what is there"

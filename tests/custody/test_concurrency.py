@@ -5,6 +5,7 @@ does, the others straight into the recorder; a few more with several recorders o
 """
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -105,6 +106,8 @@ def test_of_eight_accepts_of_one_release_one_takes_effect_through_the_writer(tow
 def second_writer(town) -> Recorder:
     """Another process's worth of writer over the same database."""
     settings = town.settings.model_copy(update={"high_water_path": town.settings.data_dir / "other-high-water.json"})
+    if not settings.high_water_file().exists():
+        shutil.copyfile(town.settings.high_water_file(), settings.high_water_file())
     db = Database(town.db.url.render_as_string(hide_password=False))
     high_water = HighWater(settings.high_water_file(), town.origin)
     return Recorder(db, settings, ServerKeys.load(settings.keys_folder()), high_water)

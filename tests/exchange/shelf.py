@@ -2,7 +2,7 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +17,10 @@ from app.ledger.tree import leaf_hash, root_of
 ORIGIN = "shelf.example/ledger/kota"
 KEY = SignerKey(ORIGIN, SignatureType.NOTE, bytes(range(32)))
 VKEY = KEY.verifier()
+
+
+JUNK = "\u2014 junk{} AAAAAAAA\n"
+"""A signature line that anybody can write."""
 
 
 def leaves(count: int, salt: str = "") -> list[bytes]:
@@ -54,13 +58,23 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.asked: list[str] = []
-        self.instead: dict[str, list[tuple[int, dict[str, str], bytes]]] = defaultdict(list)
+        self.shown: list[str | None] = []
+        self.instead: dict[str, list[tuple[int, dict[str, str], Iterable[bytes]]]] = defaultdict(list)
         self.url = ""
         self.origin_url = ""
 
     def say(self, path: str, status: int, body: bytes = b"", times: int = 1, **headers: str) -> None:
-        """Answer this to the next requests for a path below the ledger."""
-        self.instead[f"/ledger/kota/{path}"] += [(status, headers, body)] * times
+        """Answer this to the next requests for a path below the ledger, or from the root where it begins with `/`."""
+        told = {"Content-Length": str(len(body)), **{name.replace("_", "-"): text for name, text in headers.items()}}
+        self.instead[self._whole(path)] += [(status, told, (body,))] * times
+
+    def drip(self, path: str, length: int, pieces: Iterable[bytes]) -> None:
+        """Answer these pieces to the next request for a path, each on its own, as a body of that length."""
+        self.instead[self._whole(path)].append((200, {"Content-Length": str(length)}, pieces))
+
+    @staticmethod
+    def _whole(path: str) -> str:
+        return path if path.startswith("/") else f"/ledger/kota/{path}"
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -72,15 +86,27 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.shelf.asked.append(self.path)
+        self.shelf.shown.append(self.headers["Authorization"])
         if not self.shelf.instead[self.path]:
             super().do_GET()
             return
-        status, headers, body = self.shelf.instead[self.path].pop(0)
+        self._answer()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.shelf.asked.append(self.path)
+        self.shelf.shown.append(self.headers["Authorization"])
+        self._answer()
+
+    def _answer(self) -> None:
+        status, headers, pieces = self.shelf.instead[self.path].pop(0)
         self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        for piece in pieces:
+            self.wfile.write(piece)
+            self.wfile.flush()
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

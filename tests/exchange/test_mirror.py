@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from app.ledger.note import Note, SignatureType, SignerKey
 from app.ledger.policy import TrustPolicy
 from app.ledger.tree import root_of
 from app.ledger.trust import Trust
-from tests.exchange.shelf import KEY, ORIGIN, VKEY, Shelf, files_of, leaves, put, shelving, write_tree
+from tests.exchange.shelf import JUNK, KEY, ORIGIN, VKEY, Shelf, files_of, leaves, put, shelving, write_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 TRUST = Trust((VKEY,))
@@ -166,6 +167,24 @@ def test_a_ledger_that_shows_less_is_behind_and_nothing_is_lost(shelf, tree, cop
     assert TileFolder(copy).checkpoint() == newest
 
 
+def test_a_fork_whose_notes_gain_other_lines_with_every_request_is_one_fork(shelf, tree, copy):
+    first = write_tree(tree, leaves(300))
+    put(tree / "checkpoint", first + JUNK.format("kept").encode())
+    mirrored(shelf, copy)
+    second = write_tree(tree, leaves(400, "another history"))
+    for n in range(3):
+        put(tree / "checkpoint", second + JUNK.format(n).encode())
+        refused(TamperError, "fork", shelf, copy)
+    found = evidence(copy)
+    assert found["seen"] == second + JUNK.format(0).encode(), "what was found first stays"
+    put(copy / "checkpoint", first)
+    refused(TamperError, "fork", shelf, copy)
+    assert evidence(copy) == found
+    write_tree(tree, leaves(400, "a third history"))
+    refused(TamperError, "fork", shelf, copy)
+    assert len(list((copy / "evidence").iterdir())) == 2, "control: another fork is news"
+
+
 # -- tampering ---------------------------------------------------------------------------------------------
 
 
@@ -226,6 +245,48 @@ def test_damage_of_the_copy_is_found_and_never_written_over(shelf, tree, copy, n
     (copy / name).unlink()
     assert mirrored(shelf, copy).size == 600, "what is missing is fetched again"
     assert files_of(copy) == files_of(tree)
+
+
+HUGE = 2**28  # large enough to tell a list of its tiles from none, and harmless where the test fails
+
+
+def test_a_size_that_is_only_signed_costs_one_request(shelf, tree, copy):
+    put(tree / "checkpoint", sign(Checkpoint(ORIGIN, HUGE, bytes(32)), KEY))
+    asked = ["/ledger/kota/checkpoint", "/ledger/kota/tile/3/000.p/16"]
+    for wanted in (BYTES, Wanted(entries=False, rules=False)):
+        shelf.asked.clear()
+        tracemalloc.start()
+        with pytest.raises(MissingError):
+            mirrored(shelf, copy, wanted=wanted)
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+        tracemalloc.stop()
+        assert shelf.asked == asked
+    put(tree / "tile/3/000.p/16", bytes(16 * 32))
+    shelf.asked.clear()
+    refused(UnprovenError, "tile", shelf, copy)
+    assert shelf.asked == asked
+
+
+def test_the_edge_is_proven_before_a_bundle_is_asked_for(shelf, tree, copy):
+    write_tree(tree, leaves(100))
+    put(tree / "checkpoint", sign(Checkpoint(ORIGIN, 100, bytes(32)), KEY))
+    refused(UnprovenError, "tile", shelf, copy)
+    assert shelf.asked == ["/ledger/kota/checkpoint", "/ledger/kota/tile/0/000.p/100"]
+
+
+def test_a_copy_under_an_earlier_key_is_not_called_damaged(shelf, tree, copy):
+    """After a rotation: the copy was signed by the old key alone, and only the new one is pinned."""
+    fresh = SignerKey(ORIGIN, SignatureType.NOTE, bytes([7]) * 32)
+    write_tree(tree, leaves(3))
+    mirrored(shelf, copy)
+    before = files_of(copy)
+    write_tree(tree, leaves(5), fresh)
+    error = refused(UnprovenError, "note_signature", shelf, copy, trust=Trust((fresh.verifier(),)))
+    assert "none of the pinned keys" in error.detail
+    assert "--vkey once for each" in error.detail
+    assert "damage" not in error.detail
+    assert files_of(copy) == before
+    assert mirrored(shelf, copy, trust=Trust((fresh.verifier(), VKEY))).size == 5
 
 
 # -- the network -------------------------------------------------------------------------------------------
@@ -301,6 +362,35 @@ def test_a_policy_asks_for_its_quorum_and_takes_the_witnessed_checkpoint(shelf, 
     put(tree / "checkpoint", cosigned(newest, *WITNESSES[:2]))
     assert mirrored(shelf, copy, trust=trust).written == 0, "fewer are not"
     assert TileFolder(copy).checkpoint() == cosigned(newest, *WITNESSES)
+
+
+def test_lines_that_nobody_verifies_replace_no_checkpoint(shelf, tree, copy):
+    note = write_tree(tree, leaves(3))
+    junk = "".join(JUNK.format(n) for n in range(5)).encode()
+    wrong = Note.parse(note + WITNESSES[2].cosign(Note.parse(note).text, 5).to_text().encode()[:-8] + b"AAAAAAA=\n")
+    for trust in (TRUST, Trust((VKEY,), TrustPolicy.parse(POLICY.replace(b"quorum two", b"quorum none")))):
+        folder = copy / str(trust.policy is None)
+        put(tree / "checkpoint", cosigned(note, WITNESSES[0]))
+        mirrored(shelf, folder, trust=trust)
+        for other in (note + junk, note, cosigned(note) + junk, cosigned(note, WITNESSES[1]) + junk):
+            put(tree / "checkpoint", other)
+            assert mirrored(shelf, folder, trust=trust).written == 0
+            assert TileFolder(folder).checkpoint() == cosigned(note, WITNESSES[0])
+    put(tree / "checkpoint", wrong.to_bytes())
+    refused(UnprovenError, "note_signature", shelf, folder, trust=trust)
+    put(tree / "checkpoint", cosigned(note, *WITNESSES[:2]))
+    assert mirrored(shelf, copy / "True").written == 0, "without a policy the first stays"
+    assert mirrored(shelf, folder, trust=trust).written == 1, "control: two that verify are more than one"
+
+
+def test_a_checkpoint_with_its_quorum_replaces_one_without(shelf, tree, copy):
+    note = write_tree(tree, leaves(3))
+    put(tree / "checkpoint", cosigned(note, WITNESSES[0], WITNESSES[1]))
+    mirrored(shelf, copy)
+    policy = POLICY.replace(b"group two 2 w0 w1 w2", b"group two 1 w2")
+    put(tree / "checkpoint", cosigned(note, WITNESSES[2]))
+    mirrored(shelf, copy, trust=Trust(policy=TrustPolicy.parse(policy)))
+    assert TileFolder(copy).checkpoint() == cosigned(note, WITNESSES[2])
 
 
 def test_a_trust_names_one_ledger():

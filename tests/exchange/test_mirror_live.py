@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from app.audit.exported import verify_tree
 from app.canon import jcs, parse_json
 from app.cli.main import app
-from app.errors import ForbiddenError
+from app.errors import ForbiddenError, TamperError
 from app.exchange.mirror import Mirror, Wanted
 from app.exchange.remote import ClientSecret, FixedToken, RemoteLedger
 from app.keys.clients import add_client
@@ -113,6 +113,33 @@ def test_what_cannot_be_judged_is_said(live, trust, tmp_path):
     assert told.not_checked.code == "document_missing"
     _, again = once(live, tmp_path, trust, FixedToken(live.token("auditor")))
     assert again.complete, "with the document the same copy is judged to its end"
+
+
+def test_a_document_that_is_not_its_hash_is_not_kept(live, secret, trust, tmp_path):
+    """The rules hash it again, so they are not misled; a copy that kept it could not take the right one later."""
+    once(live, tmp_path / "honest", trust, ClientSecret(*secret))
+    served = tmp_path / "shelf"
+    for name, data in files_of(tmp_path / "honest").items():
+        put(served / (f"v1/{name}" if name.startswith("documents/") else f"ledger/kota/{name}"), data)
+    documents = sorted((served / "v1/documents").iterdir())
+    with shelving(served) as shelf:
+        for document in documents:
+            shelf.say(f"/v1/documents/{document.name}", 200, document.read_bytes() + b" ", times=3)
+        with closing(RemoteLedger(shelf.url)) as source:
+            files = TileFolder(tmp_path / "copy")
+            mirror = Mirror(source, files, trust, Wanted(genesis=live.services.genesis))
+            mirror.once()
+            assert mirror.told.clean
+            assert mirror.told.not_checked.code == "document_missing"
+            assert not (tmp_path / "copy/documents").exists()
+            shelf.instead.clear()
+            again = Mirror(source, files, trust, Wanted(genesis=live.services.genesis))
+            again.once()
+            assert again.told.complete, "control: with the right bytes it goes to its end"
+    flipped = tmp_path / "copy/documents" / documents[0].name
+    flipped.write_bytes(flipped.read_bytes() + b" ")
+    with pytest.raises(TamperError, match="other bytes"):
+        once(live, tmp_path / "copy", trust, ClientSecret(*secret))
 
 
 # -- a dishonest operator, who holds the ledger's key ------------------------------------------------------

@@ -1,7 +1,9 @@
 """Tiles: their paths, their growth, and the tree that is read out of them again."""
 
 import random
+import tracemalloc
 from contextlib import suppress
+from itertools import islice
 from threading import Thread
 
 import pytest
@@ -47,7 +49,7 @@ class Store:
     def grow(self, hashes):
         grown = list(grow_tiles(self.size, hashes, self.read))
         new_size = self.size + len(hashes)
-        assert [place for place, _ in grown] == touched_tiles(self.size, new_size)
+        assert [place for place, _ in grown] == list(touched_tiles(self.size, new_size))
         for place, data in grown:
             assert len(data) == 32 * place.width
             assert data.startswith(self.rows.get((place.level, place.n), b""))
@@ -125,6 +127,24 @@ def test_the_tiles_that_grow_are_those_whose_width_changes(old, more):
     )
     bundles = touched_bundles(old, new)
     assert [(b.n, b.width) for b in bundles] == [(t.n, t.width) for t in touched if t.level == 0]
+
+
+@given(st.integers(0, 70_000), st.integers(0, 3_000), st.integers(0, 4))
+def test_the_number_of_tiles_that_grow_is_known_before_they_are_made(old, more, lowest):
+    tiles, bundles = touched_tiles(old, old + more, lowest=lowest), touched_bundles(old, old + more)
+    assert list(tiles) == [each for each in touched_tiles(old, old + more) if each.level >= lowest]
+    assert (len(tiles), len(bundles)) == (len(list(tiles)), len(list(bundles)))
+
+
+def test_the_tiles_of_a_size_that_is_only_claimed_cost_nothing():
+    tracemalloc.start()
+    first = list(islice(touched_tiles(0, 2**26), 2)), list(islice(touched_bundles(0, 2**26), 2))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert first == ([TileCoordinate(0, 0), TileCoordinate(0, 1)], [BundleCoordinate(0), BundleCoordinate(1)])
+    assert peak < 1_000_000
+    assert len(touched_tiles(0, 2**62)) == sum(-(-(2**62 >> 8 * level) // 256) for level in range(8))
+    assert len(touched_bundles(1, 2**62)) == 2**54
 
 
 def test_tiles_grown_leaf_by_leaf_are_those_grown_at_once_and_only_ever_extended():

@@ -7,11 +7,11 @@ from typer.testing import CliRunner
 
 from app.cli.main import app
 from app.errors import ConflictError, MalformedError, MissingError, ServiceError, TamperError
-from app.ledger.note import VerifierKey
+from app.ledger.note import SignatureType, SignerKey, VerifierKey
 from app.witness.cosign import Witness
 from app.witness.folder import Folder
 from tests.ledger.vectors import LEDGER_KEY, ORIGIN, WITNESS_KEY
-from tests.witness.logs import NEXT_KEY, fork, honest
+from tests.witness.logs import NEXT_KEY, Log, fork, honest
 from tests.witness.remote import remote
 
 VKEY = LEDGER_KEY.verifier().to_text()
@@ -57,9 +57,63 @@ def test_ledgers_are_added_listed_and_removed(custody, made):
     assert "none: removed" in custody("list", "w").stdout
     assert isinstance(custody("remove", "w", ORIGIN).exception, MissingError)
     assert isinstance(custody("remove", "w", "nobody.example").exception, MissingError)
-    for bad in (["junk"], [WITNESS_KEY.verifier().to_text()], [VKEY, "--url", "ftp://x"]):
+    for bad in (["junk"], [WITNESS_KEY.verifier().to_text()]):
         assert isinstance(custody("add-ledger", "w", *bad).exception, MalformedError)
     assert custody("add-ledger", "w", VKEY, "--origin", "go.sum database tree").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://x", "", "nonsense", "http://", "https:///x", "http://[::1", "http://a..b", "http://.a", "http://h:99999", f"http://h:{10**20}",
+        "http://xn--a.example", "http:// x", "http://x\n", f"http://{'a' * 64}.example", "https://x/?a", "https://x/#a",
+        "https://x/?", "https://user:word@x/",
+    ],
+)  # fmt: skip
+def test_an_address_that_could_never_be_asked_is_refused_in_one_sentence(custody, made, url):
+    done = custody("add-ledger", "w", VKEY, "--url", url)
+    assert isinstance(done.exception, MalformedError), (done.output, done.exception)
+    assert "A ledger's URL is" in done.exception.detail
+    assert json.loads(custody("list", "w", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://log.example/ledger/x",
+        "http://127.0.0.1:8010",
+        "http://[::1]:8010/l/",
+        "https://\N{LATIN SMALL LETTER E WITH ACUTE}.example",
+    ],
+)
+def test_other_addresses_are_taken(custody, made, url):
+    assert custody("add-ledger", "w", VKEY, "--url", url).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["a[/b]", "[red]x", "[link=y]z[/link]"])
+def test_names_are_shown_as_they_were_given(custody, tmp_path, name):
+    done = custody("init", f"v{name}", "--name", name)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert f"v{name}.mark" in done.stdout.replace("\n", "")
+    assert f"{name}: well" in custody("status", f"v{name}").stdout
+
+
+@pytest.mark.parametrize("origin", ["[/x]", "a[/b]", "[red]x", "[link=y]z[/link]"])
+def test_origins_are_shown_as_they_were_given(custody, made, tmp_path, origin):
+    key = SignerKey(origin, SignatureType.NOTE, b"\x0c" * 32)
+    url = f"https://log.example/{origin}"
+    done = custody("add-ledger", "w", key.verifier().to_text(), "--url", url)
+    assert done.exit_code == 0, (done.output, done.exception)
+    listed = custody("list", "w")
+    assert (origin in listed.stdout, url in listed.stdout) == (True, True), (listed.output, listed.exception)
+    witness, log = Witness(Folder.read(tmp_path / "w")), Log(key=key, size=30)
+    witness.add_checkpoint(log.request(0, 20))
+    with pytest.raises(ServiceError):
+        witness.add_checkpoint(log.request(20, 30, []))
+    witness.close()
+    assert origin in custody("status", "w").stdout
+    assert origin in custody("evidence", "w").stdout
+    assert origin in custody("remove", "w", origin).stdout
 
 
 def test_status_and_evidence_speak_by_exit_code_too(custody, made, tmp_path):
@@ -122,3 +176,19 @@ def test_no_command_opens_a_witness_that_forgot(custody, made, tmp_path, command
     (tmp_path / "w" / "witness.db").unlink()
     assert isinstance(custody(*arguments).exception, MissingError)
     assert isinstance(custody(name, "nowhere", *rest).exception, MissingError)
+
+
+def test_status_tells_what_came_of_the_last_pull(custody, made, tmp_path):
+    nothing = custody("pull", "w", "--once")
+    assert (nothing.exit_code, "No ledger here has a URL" in nothing.stderr) == (0, True), nothing.output
+    assert custody("status", "w").exit_code == 0
+    custody("add-ledger", "w", VKEY, "--url", "http://127.0.0.1:9/ledger/x")
+    assert custody("pull", "w", "--once").exit_code == 1
+    told = custody("status", "w")
+    assert (told.exit_code, "could not pull" in told.stdout, "unreachable" in told.stdout) == (1, True, True), (
+        told.stdout
+    )
+    as_json = json.loads(custody("status", "w", "--json").stdout)
+    assert [ledger["outcome"] for ledger in as_json["pull"]["ledgers"]] == ["unreachable"]
+    (tmp_path / "w" / "pulled.json").write_text("garbled")
+    assert custody("status", "w").exit_code == 0, "a file that is none says nothing"

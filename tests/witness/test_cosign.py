@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import threading
@@ -17,6 +18,7 @@ from app.ledger.note import Note
 from app.ledger.policy import cosigned
 from app.witness import _store
 from app.witness.cosign import Witness
+from app.witness.folder import Folder
 from tests.ledger.vectors import LEDGER_KEY, ORIGIN, WITNESS_KEY
 from tests.witness.conftest import NOW
 from tests.witness.logs import NEXT_KEY, Log, body, fork, honest
@@ -107,9 +109,10 @@ def test_an_unproven_checkpoint_convicts_as_soon_as_another_of_its_size_is_cosig
             witness.add_checkpoint(other)
     assert [row.finding for row in witness.evidence()] == ["unproven", "unproven"]
     witness.add_checkpoint(LOG.request(20, 30))
-    witness.add_checkpoint(LOG.request(30, 31))  # what only lacked a proof stays what it was
-    *_, row = witness.evidence()
     assert witness.evidence_counts() == {(ORIGIN, "unproven"): 2, (ORIGIN, "fork"): 1}
+    witness.add_checkpoint(LOG.request(30, 31))  # what only lacked a proof is cleared by one
+    *_, row = witness.evidence()
+    assert witness.evidence_counts() == {(ORIGIN, "unproven"): 1, (ORIGIN, "fork"): 1}
     assert (row.finding, row.size, row.held_root) == ("fork", 30, LOG.root(30))
     assert row.body == fork().request(20, 30)
 
@@ -124,6 +127,51 @@ def test_evidence_is_bounded_and_the_first_of_it_stays(witness, monkeypatch):
     with pytest.raises(RefusedError):  # a full shelf of doubts leaves room for a conviction
         witness.add_checkpoint(fork().request(20, 20))
     assert [row.finding for row in witness.evidence()][-1] == "fork"
+
+
+def test_an_unproven_tree_is_kept_once_whatever_was_sent_with_it(witness):
+    witness.add_checkpoint(LOG.request(0, 20))
+    for n in range(5):
+        with pytest.raises(RefusedError):
+            witness.add_checkpoint(LOG.request(20, 30, [bytes([n]) * 32]))
+    [row] = witness.evidence()
+    assert row.body == LOG.request(20, 30, [bytes(32)])
+
+
+def against(witness, data):
+    with pytest.raises(RefusedError):
+        witness.add_checkpoint(data)
+
+
+@pytest.mark.parametrize("strangers", [0, 8])
+def test_a_stranger_does_not_use_up_the_places_for_a_real_fork(witness, monkeypatch, strangers):
+    """Anybody can send the ledger's own public checkpoint with a wrong proof, before the ledger sends the right one."""
+    monkeypatch.setattr(_store, "MAX_EVIDENCE", 4)
+    witness.add_checkpoint(LOG.request(0, 20))
+    for size in range(21, 21 + strangers):
+        against(witness, LOG.request(size - 1, size, [bytes(32)]))
+        assert witness.evidence_counts() == {(ORIGIN, "unproven"): 1}
+        witness.add_checkpoint(LOG.request(size - 1, size))
+        assert witness.evidence_counts() == {}
+    held = 20 + strangers
+    against(witness, fork().request(held, 350))
+    witness.add_checkpoint(LOG.request(held, 350))
+    assert witness.evidence_counts() == {(ORIGIN, "unproven"): 1, (ORIGIN, "fork"): 1}
+
+
+def test_a_cleared_doubt_frees_its_own_place_and_no_other(witness, monkeypatch):
+    monkeypatch.setattr(_store, "MAX_EVIDENCE", 4)
+    witness.add_checkpoint(LOG.request(0, 20))
+    for data in (LOG.request(20, 30, []), *(fork().request(20, size) for size in (30, 31, 32, 33))):
+        against(witness, data)
+    first = [(row.size, row.root) for row in witness.evidence()]
+    assert first == [(30, LOG.root(30)), *((size, fork().root(size)) for size in (30, 31, 32))]
+    witness.add_checkpoint(LOG.request(20, 30))
+    kept = [(row.finding, row.size, row.root) for row in witness.evidence()]
+    assert kept == [*(("unproven", *each) for each in first[1:]), ("fork", 30, fork().root(30))]
+    for size in (34, 35):
+        against(witness, fork().request(30, size))
+    assert [row.size for row in witness.evidence() if row.finding == "unproven"] == [30, 31, 32, 34]
 
 
 def test_nobody_fills_the_shelf_without_the_ledgers_key(witness):
@@ -173,6 +221,9 @@ def test_its_own_signature_on_a_tree_that_it_does_not_know_stops_it_for_good(fol
             witness.add_checkpoint(data)
         assert refused.value.code == "witness_stopped"
     assert witness.failing() == ["stopped"]
+    with pytest.raises(BusyError) as refused:  # nor is what it holds signed once more
+        witness.newest(HASH)
+    assert refused.value.code == "witness_stopped"
     witness.close()
     with pytest.raises(TamperError, match="stopped itself"):
         Witness(folder, clock)
@@ -250,15 +301,17 @@ def test_a_failed_commit_is_never_tried_again(folder, witness, clock):
     reopened.close()
 
 
-def test_no_signature_before_the_mark_has_moved(witness):
-    full = os.open("/dev/full", os.O_RDWR)
-    os.dup2(full, witness._mark._file)  # the mark's disk is full
+@pytest.mark.parametrize("broken", ["cannot be written", "cannot be read"])
+def test_no_signature_before_the_mark_has_moved(folder, witness, broken):
+    full = os.open(folder.mark, os.O_RDONLY) if broken == "cannot be written" else os.open("/dev/full", os.O_RDWR)
+    os.dup2(full, witness._mark._file)
     for _ in range(2):
         with pytest.raises(BusyError):
             witness.add_checkpoint(LOG.request(0, 20))
     assert witness.failing() == ["storage"]
-    with pytest.raises(BusyError):
-        witness.newest(HASH)
+    if broken == "cannot be written":
+        with pytest.raises(BusyError):  # it is held, and was never signed
+            witness.newest(HASH)
     os.close(full)
 
 
@@ -327,5 +380,133 @@ def test_two_processes_on_one_folder_sign_one_history(folder, witness, clock):
     assert open_checkpoint(newest, [LEDGER_KEY.verifier()], ORIGIN).size == 30
     assert set(cosigned(newest, witness.vkeys).values()) == {NOW + 60}
     beside.close()
+    witness.close()
+    Witness(folder, clock).close()
+
+
+# -- a copy of the folder that names the same mark ---------------------------------------------------
+
+
+@pytest.fixture
+def twin(folder, witness, clock, tmp_path):
+    """The same witness, opened from `cp -r` of its folder."""
+    witness.add_checkpoint(LOG.request(0, 5))
+    shutil.copytree(folder.path, tmp_path / "copy")
+    opened = Witness(Folder.read(tmp_path / "copy"), clock)
+    assert opened.folder.mark == witness.folder.mark
+    yield opened
+    opened.close()
+
+
+def stops(witness, work):
+    for _ in range(2):
+        with pytest.raises(BusyError) as refused:
+            work(witness)
+        assert refused.value.code == "witness_stopped"
+    assert witness.failing() == ["stopped"]
+
+
+@pytest.mark.parametrize("rest", [[], [(10, 11), (11, 12)]])
+@pytest.mark.parametrize("log", [fork(), honest()])
+def test_of_two_copies_of_one_folder_one_signs(witness, twin, clock, tmp_path, log, rest):
+    lines = witness.add_checkpoint(LOG.request(5, 10))
+    assert cosigners(witness, lines, 10)
+    for old, size in rest:  # and the mark is far ahead
+        witness.add_checkpoint(LOG.request(old, size))
+    stops(twin, lambda twin: twin.add_checkpoint(log.request(5, 10)))
+    assert state(twin)[0] == 5, "nothing was taken in"
+    twin.close()
+    with pytest.raises(TamperError, match="stopped itself"):
+        Witness(Folder.read(tmp_path / "copy"), clock)
+    size = state(witness)[0]
+    assert witness.add_checkpoint(LOG.request(size, 20)), "the other one goes on"
+    assert witness.failing() == []
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda one: one.newest(HASH),
+        lambda one: one.add_ledger("log.example/other", NEXT_KEY.verifier()),
+        lambda one: one.remove_ledger(ORIGIN),
+    ],
+)
+def test_a_copy_that_was_overtaken_signs_and_changes_nothing(witness, twin, work):
+    witness.add_checkpoint(LOG.request(5, 10))
+    ledgers = twin.ledgers()
+    stops(twin, work)
+    assert twin.ledgers() == ledgers
+    work(witness)  # control
+
+
+def test_whichever_copy_commits_first_is_the_one_that_goes_on(witness, twin):
+    twin.add_checkpoint(fork().request(5, 10))
+    stops(witness, lambda one: one.add_checkpoint(LOG.request(5, 10)))
+    assert twin.add_checkpoint(fork().request(10, 20))
+
+
+class Killed(Witness):
+    """A process that ends between commit and mark."""
+
+    def _advance(self):
+        raise KeyboardInterrupt
+
+
+def test_a_copy_that_committed_and_was_killed_does_not_go_on_from_there(witness, twin, clock):
+    """The mark then tells as many changes as its database has, and others."""
+    killed = Killed.__new__(Killed)
+    killed.__dict__.update(twin.__dict__)
+    with pytest.raises(KeyboardInterrupt):
+        killed.add_checkpoint(fork().request(5, 10))
+    witness.add_checkpoint(LOG.request(5, 10))
+    assert witness._store.identity().sequence == twin._store.identity().sequence
+    stops(twin, lambda twin: twin.add_checkpoint(fork().request(10, 20)))
+    assert witness.add_checkpoint(LOG.request(10, 20))
+
+
+class IgnoresTheMark(Witness):
+    """Mutant: signs whatever the mark tells."""
+
+    def _refuse_twin(self):
+        return
+
+    def _advance(self):
+        with suppress(TamperError):
+            super()._advance()
+
+
+def test_a_mutant_that_ignores_the_mark_signs_two_histories(folder, witness, clock, tmp_path):
+    witness.add_checkpoint(LOG.request(0, 5))
+    shutil.copytree(folder.path, tmp_path / "copy")
+    mutant = IgnoresTheMark(Folder.read(tmp_path / "copy"), clock)
+    assert cosigners(witness, witness.add_checkpoint(LOG.request(5, 10)), 10)
+    assert cosigners(witness, mutant.add_checkpoint(fork().request(5, 10)), 10, fork())
+    mutant.close()
+
+
+def test_two_processes_on_one_database_take_turns(folder, witness, clock):
+    """Control: `serve` beside `pull`, with evidence and changes of keys in between."""
+    beside = Witness(folder, clock)
+    size = 0
+    for n, one in enumerate((witness, beside) * 10):
+        other = (beside, witness)[n % 2]
+        assert one.add_checkpoint(LOG.request(size, size + 5))
+        size += 5
+        against(other, LOG.request(size, size + 1, []))
+        assert other.newest(HASH)
+        one.add_ledger(f"log.example/{n}", NEXT_KEY.verifier())
+    assert witness.failing() == beside.failing() == []
+    beside.close()
+
+
+def test_a_commit_that_the_other_process_did_not_mark_is_marked_by_this_one(folder, witness, clock):
+    """Control: the other process was killed between commit and mark."""
+    before = folder.mark.read_bytes()
+    beside = Witness(folder, clock)
+    beside.add_checkpoint(LOG.request(0, 5))
+    beside.close()
+    folder.mark.write_bytes(before)
+    assert witness.add_checkpoint(LOG.request(5, 10))
+    assert witness.newest(HASH)
     witness.close()
     Witness(folder, clock).close()

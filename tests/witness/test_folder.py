@@ -11,7 +11,7 @@ from app.witness.cosign import Witness
 from app.witness.folder import Folder, make
 from tests.ledger.vectors import LEDGER_KEY, ORIGIN
 from tests.witness.conftest import BOTH, NAME
-from tests.witness.logs import honest
+from tests.witness.logs import fork, honest
 
 LOG = honest()
 
@@ -139,6 +139,19 @@ def test_a_missing_or_foreign_mark_is_refused(folder, tmp_path):
     work(folder, LOG.request(20, 30))
 
 
+@pytest.mark.parametrize("data", [b"", b"\x00" * 512, b"garbage" * 100])
+def test_an_empty_or_damaged_mark_is_no_fresh_one(folder, data):
+    work(folder, LOG.request(0, 20))
+    kept = folder.mark.read_bytes()
+    folder.mark.write_bytes(data)
+    with pytest.raises(TamperError, match="Retire this witness") as refused:
+        Witness(folder)
+    assert "custody ledger" not in refused.value.detail
+    assert folder.mark.read_bytes() == data
+    folder.mark.write_bytes(kept)
+    work(folder, LOG.request(20, 30))
+
+
 def test_a_crash_between_commit_and_mark_is_no_rollback(folder):
     before = folder.mark.read_bytes()
     work(folder, LOG.request(0, 20))
@@ -208,4 +221,58 @@ def test_the_database_itself_refuses_to_go_back(folder):
         with pytest.raises(sqlite3.IntegrityError):
             db.execute(statement)
     db.execute("UPDATE ledger SET size = 21, root = zeroblob(32)")  # control
+    db.close()
+
+
+def doubted(folder):
+    """Fill a shelf: unproven at 30 with the honest root and with the other, unproven at 31, a fork at 20."""
+    witness = Witness(folder)
+    witness.add_checkpoint(LOG.request(0, 20))
+    for data in (LOG.request(20, 30, []), fork().request(20, 30), LOG.request(20, 31, []), fork().request(20, 20)):
+        with pytest.raises(ServiceError):
+            witness.add_checkpoint(data)
+    witness.close()
+
+
+def test_the_database_itself_gives_up_no_evidence_but_a_cleared_doubt(folder):
+    doubted(folder)
+    db = sqlite3.connect(folder.database(), isolation_level=None)
+    for where in ("size = 31", "finding = 'fork'", "1", "size = 30"):
+        with pytest.raises(sqlite3.IntegrityError, match="evidence is kept"):
+            db.execute(f"DELETE FROM evidence WHERE {where}")
+    for change in ("finding = 'unproven'", "size = 20", "body = zeroblob(1)"):
+        with pytest.raises(sqlite3.IntegrityError, match="evidence is kept"):
+            db.execute(f"UPDATE evidence SET {change}")
+    db.execute("UPDATE ledger SET size = 30, root = ?", (LOG.root(30),))
+    db.execute(
+        "INSERT INTO evidence SELECT 99, origin, 'fork', size, root, kept_at, note, body, held_size, held_root, held_note "
+        "FROM evidence WHERE size = 30 AND root = ?", (LOG.root(30),),
+    )  # fmt: skip
+    with pytest.raises(sqlite3.IntegrityError, match="evidence is kept"):
+        db.execute("DELETE FROM evidence WHERE id = 99")
+    for where in ("finding = 'fork'", "1", "size = 30", "size = 31"):
+        with pytest.raises(sqlite3.IntegrityError, match="evidence is kept"):
+            db.execute(f"DELETE FROM evidence WHERE {where}")
+    done = db.execute("DELETE FROM evidence WHERE size = 30 AND root = ? AND id < 99", (LOG.root(30),))  # control
+    assert done.rowcount == 1
+    db.close()
+
+
+def test_a_database_from_before_doubts_were_cleared_goes_on(folder):
+    doubted(folder)
+    db = sqlite3.connect(folder.database(), isolation_level=None)
+    db.execute("DROP TRIGGER evidence_stays")
+    db.execute(
+        "CREATE TRIGGER evidence_stays BEFORE DELETE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is kept'); END"
+    )
+    db.close()
+    work(folder, LOG.request(20, 30))
+    witness = Witness(folder)
+    assert [(row.finding, row.size) for row in witness.evidence()] == [
+        ("unproven", 30), ("unproven", 31), ("fork", 20), ("fork", 30),
+    ]  # fmt: skip
+    witness.close()
+    db = sqlite3.connect(folder.database(), isolation_level=None)
+    with pytest.raises(sqlite3.IntegrityError, match="evidence is kept"):
+        db.execute("DELETE FROM evidence WHERE finding = 'fork'")
     db.close()

@@ -5,10 +5,10 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from app.errors import ServiceError
+from app.errors import BusyError, ServiceError
 from app.ledger.note import Note
 from app.ledger.policy import cosigned
-from app.witness.pull import FRESH_SECONDS, Puller
+from app.witness.pull import FRESH_SECONDS, Puller, fetch
 from tests.ledger.vectors import LEDGER_KEY, ORIGIN
 from tests.witness.logs import STRANGER, Log, fork, honest
 from tests.witness.remote import remote
@@ -173,6 +173,49 @@ def test_one_ledgers_trouble_does_not_hurt_the_next(witness, pulling, clock):
         "a.example/unreachable": "unreachable", ORIGIN: "cosigned", "z.example/unreachable": "unreachable",
     }  # fmt: skip
     assert len(good.got) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a..b", "http://[::1", "http://127.0.0.1:99999", f"http://127.0.0.1:{10**20}", "http://",
+        "http://xn--a.example", "nonsense", "ftp://x",
+    ],
+)  # fmt: skip
+def test_an_address_that_nobody_can_ask_does_not_hurt_the_next_ledger(witness, pulling, clock, url):
+    start, _ = pulling
+    good = start(honest(), 20)
+    for origin in ("a.example/unusable", "z.example/unusable"):
+        witness.add_ledger(origin, STRANGER.verifier(), url)
+    with httpx.Client(timeout=10, trust_env=False) as client:
+        results = {result.origin: result.outcome for result in Puller(witness, client, clock).round()}
+    assert results == {"a.example/unusable": "unreachable", ORIGIN: "cosigned", "z.example/unusable": "unreachable"}
+    assert len(good.got) == 1
+
+
+@pytest.mark.parametrize("slow", ["checkpoint", "tile", "refusal"])
+def test_an_answer_that_takes_longer_than_its_bound_is_given_up(witness, pulling, clock, slow):
+    """The bound is already over when the first piece comes: nothing here waits, and nothing is measured."""
+    start, pull = pulling
+    ledger = start(honest(), 300)
+    ledger.takes = (409, b"no") if slow == "refusal" else (204, b"")
+    with httpx.Client(timeout=10, trust_env=False) as client:
+        puller = Puller(witness, client, clock, whole_seconds=-1)
+        if slow == "checkpoint":
+            result = next(puller.round())
+            assert ledger.asked == ["checkpoint"]
+            assert (result.outcome, "too slowly" in result.detail) == ("busy", True)
+            assert (ledger.got, held(witness)) == ([], 0)
+        elif slow == "tile":
+            with pytest.raises(BusyError, match="too slowly"):
+                fetch(client, f"{ledger.url}/tile/0/000", 8192, -1)
+            assert len(fetch(client, f"{ledger.url}/tile/0/000", 8192)) == 8192
+        else:
+            note = Note.parse(honest().checkpoint(300))
+            with pytest.raises(BusyError, match="too slowly"):
+                puller._deliver(f"{ledger.url}/cosignatures", note)
+    ledger.takes = (204, b"")
+    assert pull().fine  # control: the same ledger within the bound
 
 
 def test_a_removed_ledger_is_not_pulled(witness, pulling, clock):

@@ -115,3 +115,12 @@ class Server:
 def _cpu_ticks(pid: int) -> int:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
+
+
+def peak_rss_bytes(pid: int) -> int:
+    """Return the most memory that a process has had resident so far; 0 for one that has ended.
+
+    Read while it runs: what Linux tells of an ended child counts the parent's memory before the exec, too.
+    """
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))

@@ -19,6 +19,14 @@ PACKAGES = (
     *("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "pydantic", "orjson", "cryptography", "PyNaCl"),
     *("SQLAlchemy", "psycopg"),
 )
+RATES = {
+    "rate": "events/s", "cpu_us_per_event": "server CPU µs/event", "p50_ms": "p50 ms", "p99_ms": "p99 ms",
+    "rss_mb": "RSS MiB",
+}  # fmt: skip
+COMMITMENTS = {
+    "units": "units", "events": "changed", "p50_ms": "p50 ms", "max_ms": "max ms", "tree_p50_ms": "tree p50 ms",
+    "tree_max_ms": "tree max ms",
+}  # fmt: skip
 Round = dict[str, Any]
 
 
@@ -104,14 +112,27 @@ def show(told: dict[str, Any]) -> None:
     env = told["environment"]
     console.print(f"[bold]{env['cpu']}[/], {env['usable_cpus']} CPUs, Python {env['python']}; {env['durability']}; "
                   f"fdatasync {env['fdatasync_ms']} ms; {told['rounds']} round(s)")  # fmt: skip
-    table = Table("what", "events/s", "server CPU µs/event", "p50 ms", "p99 ms", "RSS MiB")
-    for part in ("scenarios", "yardsticks"):
-        for name, row in told[part].items():
-            cells = (row.get(key, "") for key in ("cpu_us_per_event", "p50_ms", "p99_ms", "rss_mb"))
-            table.add_row(name, f"{row['rate']:,.0f}", *(str(cell) for cell in cells))
-        table.add_section()
-    console.print(table)
+    commitments = {name: row for name, row in told["scenarios"].items() if "tree_p50_ms" in row}
+    scenarios = {name: row for name, row in told["scenarios"].items() if name not in commitments}
+    for columns, parts in ((RATES, (scenarios, told["yardsticks"])), (COMMITMENTS, (commitments,))):
+        if any(parts):
+            console.print(_table(columns, parts))
     for name, value in told["ratios"].items():
         console.print(f"{name:22} {value:.2f}")
-    size = told["storage"]
-    console.print(f"{'stored_vs_body':22} {size['stored_vs_body']:.2f} ({size['bytes_per_event']} bytes an event)")
+    if size := told.get("storage"):
+        console.print(f"{'stored_vs_body':22} {size['stored_vs_body']:.2f} ({size['bytes_per_event']} bytes an event)")
+
+
+def _table(columns: dict[str, str], parts: Sequence[dict[str, Any]]) -> Table:
+    table = Table("what", *columns.values())
+    for rows in parts:
+        for name, row in rows.items():
+            table.add_row(name, *(_cell(row.get(key, ""), whole=key == "rate") for key in columns))
+        table.add_section()
+    return table
+
+
+def _cell(value: object, *, whole: bool) -> str:
+    if isinstance(value, int) or (isinstance(value, float) and whole):
+        return f"{value:,.0f}"
+    return str(value)

@@ -35,6 +35,8 @@ ORIGIN = f"bench.custody.localhost/ledger/{NAME}"
 AGENCY, REGION, ITEM, ELECTION = "KPU-BENCH", "64", "LOAD", "BENCH-2024"
 PLACES, ROLES = ("WH-A", "WH-B"), ("WAREHOUSE", "TRANSPORT")
 GROUP = 200
+BLOCK = 10_000
+"""Labels in one `labels.issue`."""
 DAY_MS = 86_400_000
 
 
@@ -71,6 +73,7 @@ class Founding:
         self.settings, self.db = settings, Database(settings.url())
         self.now_ms = SystemClock().now_ms()
         self.jwks: dict[str, Any] = {}
+        self.genesis = self.vkey = ""
         self.founders = [self._phone(f"ADM-{n}", REGION, "Ed25519") for n in (1, 2)]
         self.recorder = self._found()
         self._publish()
@@ -91,6 +94,7 @@ class Founding:
         jws = sign_jws(payload, [phone.key for phone in self.founders])
         recorder, receipt = found(self.db, self.settings, keys, jws, self.now_ms)
         author.seq, author.prev = 1, receipt.event
+        self.genesis, self.vkey = receipt.event, keys.ledger.verifier().to_text()
         return recorder
 
     def _by_both(self, type_: str, details: dict[str, Any]) -> Signed:
@@ -103,24 +107,28 @@ class Founding:
             content = unit_records.keep_document(session, self.recorder.ledger_id, "policy", data)
         self.record([self._by_both("policy.publish", {"document": content})])
 
-    def record(self, signed: Sequence[Signed], documents: dict[str, bytes] | None = None) -> list[Receipt]:
+    def record(
+        self, signed: Sequence[Signed], documents: dict[str, bytes] | None = None, *, group: int = GROUP
+    ) -> None:
         """Record events of the preparation; every one must be accepted.
+
+        Args:
+            signed: The events, in order.
+            documents: What they need by content hash.
+            group: So many in one transaction.
 
         Raises:
             RuntimeError: One was not: the benchmark's own mistake.
         """
-        taken: list[Receipt] = []
-        for start in range(0, len(signed), GROUP):
+        for start in range(0, len(signed), group):
             proven = []
-            for item in signed[start : start + GROUP]:
+            for item in signed[start : start + group]:
                 one = self.recorder.prover.prove(item.jws, self.now_ms)
                 one.documents.update(documents or {})
                 proven.append(one)
-            for answer in self.recorder.record(proven):
+            for answer in self.recorder.record(proven, proofs=False):
                 if not isinstance(answer, Receipt) or answer.result != "accepted":
                     raise RuntimeError(f"the benchmark's preparation was not accepted: {answer}")
-                taken.append(answer)
-        return taken
 
     def enrol(self, count: int) -> list[Phone]:
         """Enrol officers; those of even number sign with ES256, the others with Ed25519."""
@@ -138,6 +146,9 @@ class Founding:
 
     def commission(self, phone: Phone, count: int) -> list[str]:
         """Issue labels and bind each to a new unit, held at the first place."""
+        return [unit for size in blocks(count) for unit in self._block(phone, size)]
+
+    def _block(self, phone: Phone, count: int) -> list[str]:
         ids = sorted(new_unit_id(secrets.token_bytes(10)) for _ in range(count))
         data = "".join(f"{unit}\n" for unit in ids).encode()
         with self.db.write() as session:
@@ -156,11 +167,21 @@ class Founding:
         ])  # fmt: skip
         return ids
 
-    def close(self, phones: Sequence[Phone]) -> None:
-        """Let every phone see the newest checkpoint, and give the database back."""
+    def advance(self, phones: Sequence[Phone]) -> None:
+        """Let time pass up to now, and every phone see the newest checkpoint."""
+        self.now_ms = SystemClock().now_ms()
         for phone in phones:
             phone.sees(self.recorder.published[1].decode())
+
+    def close(self, phones: Sequence[Phone]) -> None:
+        """Let every phone see the newest checkpoint, and give the database back."""
+        self.advance(phones)
         self.db.close()
+
+
+def blocks(count: int) -> list[int]:
+    """Return how many labels each `labels.issue` reserves, for so many in all."""
+    return [min(BLOCK, count - start) for start in range(0, count, BLOCK)]
 
 
 @dataclass(slots=True)
@@ -170,11 +191,15 @@ class Stream:
     here: Phone
     there: Phone
     units: list[str]
-    story: Iterator[bytes]
+    story: Iterator[Signed]
 
-    def take(self, count: int) -> list[bytes]:
+    def sign(self, count: int) -> list[Signed]:
         """Sign the next events; they must reach the ledger in this order."""
         return [next(self.story) for _ in range(count)]
+
+    def take(self, count: int) -> list[bytes]:
+        """Sign the next events and give them as a phone sends them."""
+        return [orjson.dumps(signed.jws) for signed in self.sign(count)]
 
 
 def streams_of(phones: Sequence[Phone], units: Sequence[str], now_ms: Callable[[], int]) -> list[Stream]:
@@ -188,13 +213,12 @@ def streams_of(phones: Sequence[Phone], units: Sequence[str], now_ms: Callable[[
     ]
 
 
-def _story(here: Phone, there: Phone, units: list[str], now_ms: Callable[[], int]) -> Iterator[bytes]:
-    """Yield signed events as bytes, for ever: each unit in turn goes to the other officer."""
+def _story(here: Phone, there: Phone, units: list[str], now_ms: Callable[[], int]) -> Iterator[Signed]:
+    """Yield signed events, for ever: each unit in turn goes to the other officer."""
     ways = ((here, there, PLACES[0], PLACES[1]), (there, here, PLACES[1], PLACES[0]))
     for giver, taker, place, target in cycle(ways):
         for unit in units:
-            for signed in _handover(giver, taker, unit, (place, target), now_ms()):
-                yield orjson.dumps(signed.jws)
+            yield from _handover(giver, taker, unit, (place, target), now_ms())
 
 
 def _handover(giver: Phone, taker: Phone, unit: str, way: tuple[str, str], now: int) -> Iterator[Signed]:

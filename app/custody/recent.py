@@ -1,0 +1,47 @@
+"""What the newest leaves of this process linked, so that a commitment need not read them again (pure).
+
+One unbroken run of leaves: when somebody else appended in between, or too much has gathered, a new run begins, and what
+is not in it is read from the ledger.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from app.custody.chain import Link
+
+MAX_UNITS = 100_000
+
+
+class RecentLinks:
+    """The newest link of each unit that the leaves of one run named, in the order in which they first did."""
+
+    def __init__(self) -> None:
+        """Begin with an empty run."""
+        self._first = self._end = 0
+        self._latest: dict[str, tuple[int, bytes]] = {}
+
+    def add(self, index: int, leaves: Iterable[tuple[Iterable[Link], bytes]]) -> None:
+        """Take appended leaves.
+
+        Args:
+            index: Of the first of them.
+            leaves: The links and the leaf hash of each, in order.
+        """
+        if index != self._end or len(self._latest) > MAX_UNITS:
+            self.restart(index)
+        for links, digest in leaves:
+            self._end += 1
+            for link in links:
+                self._latest[link.unit] = (link.seq, digest)
+
+    def restart(self, index: int, end: int | None = None) -> None:
+        """Begin a run at a leaf to come, or at an earlier one when none from there to `end` links a unit."""
+        self._first, self._end = index, index if end is None else end
+        self._latest.clear()
+
+    def between(self, first: int, end: int) -> Mapping[str, tuple[int, bytes]] | None:
+        """Return (seq, leaf hash) of each unit's newest link in a range of leaves, and perhaps of earlier ones beside.
+
+        Returns:
+            None when the run does not cover the range, or goes on behind it.
+        """
+        return self._latest if self._first <= first and self._end == end else None
