@@ -240,6 +240,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "inconsistent": (422, "Not consistent with what was seen"),
     "ledger_edge": (400, "Not an edge of a tree"),
     "ledger_rollback": (409, "Ledger was rolled back"),
+    "genesis": (400, "Pinned genesis not a hash"),
     "ledger_list": (400, "Not a list of ledgers"),
     "note": (400, "Not a signed note"),
     "note_signature": (401, "Note not signed by that key"),

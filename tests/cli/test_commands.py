@@ -63,7 +63,7 @@ def test_a_ledger_with_the_longest_origin_is_served_and_examined(custody, tmp_pa
     host = "h" * (200 - len("/ledger/kota"))
     done = custody("init", "--name", "kota", "--host", host)
     assert done.exit_code == 0, (done.output, done.exception)
-    assert custody("ledger", "close", "--reason", "END").exit_code == 0
+    assert custody("ledger", "close", "--reason", "END", "--yes").exit_code == 0
     assert custody("fsck").exit_code == 0
     (tmp_path / "data" / "high-water.json").unlink()
     HighWater.make(tmp_path / "data" / "high-water.json", host, 3, bytes(32)).close()  # control: another's mark
@@ -75,11 +75,11 @@ def test_the_mark_of_an_unmounted_disk_is_missed(custody, tmp_path, monkeypatch)
     monkeypatch.setenv("CUSTODY_HIGH_WATER_PATH", str(tmp_path / "mnt" / "mark"))
     founded(custody)
     (tmp_path / "mnt").rename(tmp_path / "away")
-    done = custody("ledger", "close", "--reason", "END")
+    done = custody("ledger", "close", "--reason", "END", "--yes")
     assert isinstance(done.exception, TamperError), (done.output, done.exception)
     assert not (tmp_path / "mnt").exists()
     (tmp_path / "away").rename(tmp_path / "mnt")  # control
-    assert custody("ledger", "close", "--reason", "END").exit_code == 0
+    assert custody("ledger", "close", "--reason", "END", "--yes").exit_code == 0
 
 
 def genesis(keys, name, founder, **changes):

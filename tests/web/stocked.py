@@ -8,15 +8,19 @@ import json
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from app.canon import b64url_encode
 from app.cli.phone import Phone, Signed, ids_commitment, possession
 from app.clock import rfc3339_ms
+from app.custody.committing import commit_heads
 from app.custody.found import public_jwk
 from app.custody.private import commitment
 from app.ids import new_unit_id
 from app.keys.signing import PrivateKey
+from app.ledger.directory import LedgerList, sign_list
+from app.ledger.note import Note, SignatureType, SignerKey
 from tests import small
 from tests.web.live import Live, assertion, by_assertion
 
@@ -25,6 +29,18 @@ SCENARIO_TIME = "Custody-Scenario-Time"
 DUE = "2024-12-20T12:00:00+08:00"
 MANDATE = {"valid_from": "2024-10-01T00:00:00+08:00", "valid_until": "2025-03-01T00:00:00+08:00"}
 FORM = "application/x-www-form-urlencoded"
+
+
+WITNESS = SignerKey("bawaslu.example/w1", SignatureType.COSIGNATURE, b"\x07" * 32)
+LIST_KEY = SignerKey("kpu.example/ledgers", SignatureType.NOTE, b"\x31" * 32)
+
+
+def public_side(folder: Path) -> dict[str, Any]:
+    """Return settings of a service that has a witness and hands out a list of ledgers, over files in this folder."""
+    policy, ledgers = folder / "policy.txt", folder / "ledgers.note"
+    policy.write_text(f"witness w1 {WITNESS.verifier().to_text()}\nquorum w1\n")
+    ledgers.write_bytes(sign_list(LedgerList(()), LIST_KEY))
+    return {"witness_policy": policy, "ledgers": ledgers, "ledgers_key": LIST_KEY.verifier().to_text()}
 
 
 @dataclass(slots=True)
@@ -59,6 +75,7 @@ class Stocked:
         told = live.http.get("/v1/ledger").json()
         self.name, self.documents = told["name"], [told["policy"], *told["plans"].values()]
         self.enrolments = [self._opened()["enrolment"] for _ in range(2)]
+        self._settle_ledger()
         self._turn = 0
         self._made: dict[str, Callable[[], Right]] = {
             "POST /v1/events": lambda: self._signed(self._event()),
@@ -75,6 +92,7 @@ class Stocked:
             "GET /ledger/{name}/tile/entries/{path}": lambda: Right({"name": self.name, "path": self._tile()}),
             "GET /ledger/{name}/tile/{path}": lambda: Right({"name": self.name, "path": f"0/{self._tile()}"}),
             "GET /static/{name}": lambda: Right({"name": "page.css"}),
+            "GET /v1/units/{unit}/absence": lambda: Right({"unit": new_unit_id(secrets.token_bytes(10))}),
         }
 
     def request(self, label: str, parameters: list[str]) -> Right:
@@ -112,6 +130,14 @@ class Stocked:
         with self.live.db.read() as session:
             rows = session.exec_driver_sql("SELECT result, count(*) FROM event GROUP BY result")
             return {"accepted": 0, "refused": 0, **{str(result): int(count) for result, count in rows}}
+
+    def _settle_ledger(self) -> None:
+        """Commit to every unit's latest event, and have the checkpoint cosigned where the service has our witness."""
+        intake = self.live.services.intake
+        intake.call(lambda: commit_heads(self.house.recorder, self.house.tick())).result(30)
+        text = Note.parse(self.house.recorder.published[1]).text
+        body = Note(text, (WITNESS.cosign(text, 1_732_000_000),)).to_bytes()
+        self.live.http.post(f"/ledger/{self.name}/cosignatures", content=body, headers={"Content-Type": "text/plain"})
 
     # -- signed things -------------------------------------------------------------------------------
 

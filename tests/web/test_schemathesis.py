@@ -20,7 +20,7 @@ from app.web.auth import allow, public
 from app.web.declare import Says, Takes, declare
 from tests.web.fuzzing import LONG, Report, Scan, quiet
 from tests.web.live import living
-from tests.web.stocked import Stocked
+from tests.web.stocked import Stocked, public_side
 
 EXAMPLES = 400 if LONG else 12
 PHASES = ("examples", "coverage", "fuzzing", "stateful") if LONG else ("coverage", "fuzzing")
@@ -31,7 +31,8 @@ PLANTED_EXAMPLES = 30
 @pytest.fixture
 def stocked(sqlite_template: Path, tmp_path: Path) -> Iterator[Stocked]:
     shutil.copyfile(sqlite_template, tmp_path / "custody.db")
-    with quiet(), living(f"sqlite:///{tmp_path / 'custody.db'}", tmp_path / "data") as live:
+    more = public_side(tmp_path)
+    with quiet(), living(f"sqlite:///{tmp_path / 'custody.db'}", tmp_path / "data", **more) as live:
         yield Stocked(live)
 
 
