@@ -15,6 +15,7 @@ from app.custody import _store
 from app.custody.heads import FIRST, Head, HeadProof, Place, amend, prove_head
 from app.custody.record import Recorder
 from app.db import Session
+from app.ledger.amendable import Tiles
 from app.ledger.append import Reader
 from app.ledger.tree import EMPTY_ROOT
 
@@ -38,9 +39,10 @@ class StoredHeads:
     a round in which no unit is new rewrites tiles and nothing else.
     """
 
-    def __init__(self, session: Session, ledger_id: int, size: int) -> None:
-        """Read in one snapshot; `size` is what was committed to."""
+    def __init__(self, session: Session, ledger_id: int, size: int, known: Tiles | None = None) -> None:
+        """Read in one snapshot; `size` is what was committed to, `known` are tiles that need not be read."""
         self._session, self._ledger_id, self._size = session, ledger_id, size
+        self._known = known if known is not None else {}
 
     def places(self, units: Sequence[str]) -> Mapping[str, Place]:
         """Return where these units stand and what comes next."""
@@ -69,7 +71,9 @@ class StoredHeads:
 
     def tiles(self, level: int, numbers: Sequence[int]) -> Mapping[int, bytes]:
         """Return tiles of a level by number."""
-        return _store.head_tiles(self._session, self._ledger_id, level, numbers)
+        found = {n: self._known[level, n] for n in numbers if (level, n) in self._known}
+        rest = [n for n in numbers if n not in found]
+        return found | _store.head_tiles(self._session, self._ledger_id, level, rest) if rest else found
 
 
 def newest(session: Session, ledger_id: int) -> Commitment | None:
@@ -102,12 +106,14 @@ def commit_heads(recorder: Recorder, now_ms: int, *, max_leaves: int = MAX_LEAVE
             return None
         if end <= last.size or (size == last.leaf_index + 1 and last.size == last.leaf_index):
             return None  # nothing but the last commitment itself has come since
-        done = amend(StoredHeads(session, ledger_id, last.size), last.n, _latest(recorder, session, last.size, end))
+        store = StoredHeads(session, ledger_id, last.size, recorder.upper.of(last.leaf_index))
+        done = amend(store, last.n, _latest(recorder, session, last.size, end))
         details: dict[str, JsonValue] = {"size": end, "root": b64url_encode(done.root), "n": done.n}
         said = recorder.say(writing.walk, writing.group, "heads.commit", details, writing.walk.moment(now_ms))
         _store.put_head_places(session, ledger_id, done.placed)
         _store.put_head_tiles(session, ledger_id, done.tiles)
         _store.insert_head_commit(session, ledger_id, (said.leaf_index, end, done.n, done.root))
+    recorder.upper.keep(said.leaf_index, done.tiles)
     if end == size:
         recorder.recent.restart(end, recorder.published[0])  # only the commitment has come since, and it links no unit
     return size - end

@@ -33,7 +33,7 @@ from app.custody.loading import Loader, Wanted
 from app.custody.newkeys import introduced
 from app.custody.prove import ProvenEvent, Prover
 from app.custody.receipts import Answer, Receipt
-from app.custody.recent import RecentLinks
+from app.custody.recent import RecentLinks, UpperTiles
 from app.custody.serverkeys import ServerKeys
 from app.custody.state import EventRef, Facts, Handover, Waiting
 from app.custody.storing import Group, store_group
@@ -93,6 +93,7 @@ class Recorder:
         self._parsed: dict[str, Policy | Plan] = {}
         self.recent = RecentLinks()
         """What this process appended since its last commitment to every unit's latest event."""
+        self.upper = UpperTiles()
 
     @property
     def published(self) -> tuple[int, bytes]:

@@ -2,7 +2,10 @@
 
 from app.custody.chain import Link
 from app.custody.committing import commit_heads
-from app.custody.recent import MAX_UNITS, RecentLinks
+from app.custody.recent import MAX_UNITS, RecentLinks, UpperTiles
+from app.custody.record import Recorder
+from app.custody.serverkeys import ServerKeys
+from app.ledger.highwater import HighWater
 from tests.custody.recheck import recheck
 
 
@@ -37,6 +40,30 @@ def test_a_run_is_bounded():
     recent.add(1, [([link("b", 1)], b"1")])
     assert recent.between(0, 2) is None
     assert recent.between(1, 2) == {"b": (1, b"1")}
+
+
+def test_upper_tiles_are_those_of_one_commitment():
+    upper = UpperTiles()
+    assert upper.of(-1) == {}
+    upper.keep(7, {(0, 1): b"low", (1, 0): b"high"})
+    assert upper.of(7) == {(1, 0): b"high"}
+    upper.keep(9, {(1, 0): b"higher", (2, 0): b"top"})
+    assert upper.of(9) == {(1, 0): b"higher", (2, 0): b"top"}
+    assert upper.of(11) == {}, "another process has committed since"
+
+
+def test_two_processes_that_commit_in_turn_commit_to_one_tree(town):
+    """Each remembers tiles and links; the other's commitments make them worthless."""
+    settings = town.settings.model_copy(update={"ledger": town.recorder.name})
+    mark = HighWater(settings.high_water_file(), town.origin)
+    first, second = town.recorder, Recorder(town.db, settings, ServerKeys.load(settings.keys_folder()), mark)
+    for number in range(36):
+        town.recorder = second if number % 3 == 1 else first
+        town.ok(town.inspected([town.box()]))
+        assert commit_heads(first if number % 2 else second, town.tick()) == 0
+    town.recorder = first
+    assert recheck(first) == []
+    mark.close()
 
 
 def test_a_commitment_says_the_same_whether_it_remembers_or_reads(town):
