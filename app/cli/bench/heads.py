@@ -99,6 +99,7 @@ class Heads:
         else:
             others = [new_unit_id(secrets.token_bytes(10)) for _ in range(count)]
             self.add_new(count)
+        self.founding.recorder.db.tidy()  # as a service does every second, beside its writer
         told = self.commit()
         return {**told, "events": count, "units": len(self.units), "tree_seconds": self.tree_seconds(others)}
 
