@@ -25,6 +25,7 @@ settings.register_profile(
 )  # fmt: skip
 settings.load_profile("house")
 
+
 @pytest.fixture(autouse=True)
 def logs_as_before() -> Iterator[None]:
     """Take back what a command that ran within a test made of the logs: it writes to that test's own streams."""
