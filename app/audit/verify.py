@@ -168,7 +168,9 @@ class _Verification:
         return [VerifierKey.parse(text) for text in texts]
 
     def _stamps(self, roots: bytes | None) -> None:
-        """Verify the time stamps over the checkpoint under the pinned root certificates."""
+        """Verify the time stamps over the checkpoint under the pinned root certificates; who pins them wants one."""
+        if roots is not None and not self.bundle.stamps:
+            self.report.tell("incomplete", "stamp_missing", "No time stamp is in the bundle, though roots are pinned.")
         for number, token in sorted(self.bundle.stamps.items()):
             if roots is None:
                 self.report.tell(

@@ -24,6 +24,7 @@ from app.ledger.note import Note, SignatureType, SignerKey
 from app.ledger.tiles import parse_bundle
 from tests import small
 from tests.house import House
+from tests.tsa import Tsa
 
 AUDITOR = Viewer("auditor", small.BWS, None, frozenset({"auditor"}))
 
@@ -167,6 +168,11 @@ def test_what_is_pinned_beside_the_genesis_is_read_by_the_command(house, tmp_pat
     assert "Cannot read" in misused("verify", bundle, "--genesis", genesis, "--policy", tmp_path / "absent")
     assert "[stamp_roots]" in misused("verify", bundle, "--genesis", genesis, "--tsa-roots", policy)
     assert "Cannot read" in misused("verify", bundle, "--genesis", genesis, "--tsa-roots", tmp_path)
+    roots = tmp_path / "roots.pem"
+    roots.write_bytes(Tsa(tmp_path / "tsa").roots)
+    done = custody("verify", bundle, "--genesis", genesis, "--tsa-roots", roots, "--json")
+    codes = [reason["code"] for reason in json.loads(done.stdout)["reasons"] if reason["level"] == "incomplete"]
+    assert (done.exit_code, codes) == (3, ["stamp_missing"]), "who pins roots wants a stamp"
     for garbled in ("", genesis[:-1], f"{genesis}=", "k" * 44):
         assert "[genesis]" in misused("verify", bundle, "--genesis", garbled)
 
