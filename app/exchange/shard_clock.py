@@ -88,7 +88,7 @@ class ShardClock:
         The list is read anew each time: a province may be added, or go on under a successor, without a restart.
         """
         ledgers = [listed for listed in self._listed().ledgers if listed.origin != self._recorder.origin]
-        with self._db.read() as session:
+        with self._db.write() as session:  # a replica may lag: growth is held to what was taken last, not before that
             last = taken(session, self._recorder.ledger_id, [listed.origin for listed in ledgers])
         looked = look(ledgers, last)
         told = {one.origin for one in looked if one.state in FORKS and self._raise_alarm(one)}

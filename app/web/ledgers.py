@@ -1,11 +1,12 @@
 """The other ledgers: the signed list that verifiers pin, and what a national ledger has taken of each."""
 
+import structlog
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.audit.shards import newest_shards
-from app.errors import MissingError
+from app.errors import MissingError, ServiceError
 from app.exchange.shard_clock import list_of
 from app.web.answers import Json
 from app.web.auth import public
@@ -13,6 +14,7 @@ from app.web.declare import Says, declare, ref
 from app.web.services import services_of
 
 router = APIRouter()
+log = structlog.get_logger(__name__)
 NOTE = "text/plain; charset=utf-8"
 _OPEN = public("Which ledgers there are, and how large they are, is everybody's.")
 
@@ -28,7 +30,11 @@ _OPEN = public("Which ledgers there are, and how large they are, is everybody's.
 )
 def ledgers(request: Request) -> Response:
     """Return the signed list of ledgers as it is now; whoever reads it verifies it with a key that he was told."""
-    found = list_of(services_of(request).settings)
+    try:
+        found = list_of(services_of(request).settings)
+    except ServiceError as error:  # it was fine at the start: what is wrong now is the operator's, not the caller's
+        log.error("ledger_list_unusable", code=error.code, detail=error.detail)  # noqa: TRY400 - it says it all
+        raise MissingError("The list of ledgers here cannot be used; tell its operator.", code="no_list") from None
     if found is None:
         raise MissingError("This service hands out no list of ledgers.", code="no_list")
     return Response(found[0], 200, {"Cache-Control": "no-cache"}, media_type=NOTE)

@@ -319,7 +319,7 @@ def test_a_witness_that_drips_holds_nobody_up(town: Town):
         write_answer((key.cosign(Note.parse(Submission.parse(body).checkpoint).text, 5),)),
     )
     with slow.running() as one, good.running() as two:
-        rounds = Witnessing(town.db, town.recorder.ledger_id, town.origin, policy_of(one, two), timeout_seconds=0.3)
+        rounds = Witnessing(town.db, town.recorder.ledger_id, town.origin, policy_of(one, two), timeout_seconds=1)
         keys = [town.recorder._keys.ledger.verifier()]
         done = rounds.round(NOW, keys)
         assert (done.cosigned, done.unavailable) == (1, {"w1": "has not answered in time"})

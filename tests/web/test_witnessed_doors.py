@@ -13,6 +13,7 @@ from app.ledger.policy import TrustPolicy
 from app.ledger.proof import TlogProof
 from tests import small
 from tests.web.live import living
+from tests.web.stocked import public_side
 
 NOW_S = int(time.time())
 WITNESSES = [
@@ -161,6 +162,20 @@ def test_what_is_no_cosignature_is_refused_and_leaves_nothing(live, base):
     assert live.http.get(f"{base}/cosignatures").status_code == 405
     assert newest(live, base) == note
     assert bring(live, base, good).status_code == 204, "the control"
+
+
+def test_a_list_that_went_bad_is_no_fault_of_the_callers(sqlite_template, tmp_path):
+    shutil.copyfile(sqlite_template, tmp_path / "custody.db")
+    more = public_side(tmp_path)
+    with living(f"sqlite:///{tmp_path / 'custody.db'}", tmp_path / "data", **more) as live:
+        good = live.http.get("/v1/ledgers")
+        assert (good.status_code, good.content) == (200, more["ledgers"].read_bytes())
+        for data in (good.content[:-9] + b"AAAAAAA=\n", b"nonsense", b""):
+            more["ledgers"].write_bytes(data)
+            answer = live.http.get("/v1/ledgers")
+            assert (answer.status_code, answer.json()["code"]) == (404, "no_list"), data
+        more["ledgers"].unlink()
+        assert live.http.get("/v1/ledgers").json()["code"] == "no_list"
 
 
 def test_a_ledger_without_witnesses_has_none_of_these_doors(lite):
