@@ -9,5 +9,5 @@ The house, from the top; an import may only point down (import-linter holds it, 
     custody                  signed events, the rules that judge them, the walk that records them
     labels                   what a label says and how a sheet of them is printed
     keys | units | ledger    who signs; what travels and where; the transparency log
-    db, config, ids | clock | canon, errors      the ground floor
+    db, postgres, config, ids | clock | canon, errors      the ground floor
 """

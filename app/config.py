@@ -23,6 +23,8 @@ class Settings(BaseSettings):
     """SQLAlchemy URL (`postgresql+psycopg://…`); empty: SQLite at `<data_dir>/custody.db`."""
     read_database_url: str = ""
     """URL of the reading role or replica on PostgreSQL; empty: the same database, read only."""
+    synchronous_standby: bool = False
+    """Write only where a standby confirms each commit (PostgreSQL, `synchronous_standby_names`); on all hosts alike."""
     migration_url: str = ""
     """URL of the role that owns the tables, used by `custody migrate` only; empty: `database_url`."""
     keys_dir: Path | None = None
@@ -37,6 +39,8 @@ class Settings(BaseSettings):
     """Port to listen on; 0 picks a free one."""
     public_url: str = ""
     """Address under which clients reach this service, `https://custody.example`; empty: `http://<host>:<port>`."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that answer requests; they share the one process of this host that writes."""
     short_host: str = Field(default="CUSTODY.ID", max_length=19)
     """Host printed inside QR labels, at most 19 characters, so that a code stays version 3."""
     max_event_bytes: int = Field(default=65536, ge=1024)
@@ -49,8 +53,10 @@ class Settings(BaseSettings):
     """Largest document (policy, plan), bytes."""
     max_label_block: int = Field(default=10_000, ge=1, le=20_000)
     """Most labels in one block."""
-    queue_events: int = Field(default=4096, ge=1)
+    queue_events: int = Field(default=8192, ge=1)
     """Events that may wait for the writer before the door answers 503 with Retry-After."""
+    large_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    """Bytes of large requests (batches, plans, label lists) that may be under way at a time before 503."""
     group_events: int = Field(default=512, ge=1)
     """Most events that share one commit."""
     writer: Literal["process", "thread"] = "process"

@@ -8,44 +8,52 @@ What this module promises to every room (design sections 2 and 7; reference code
   SQLite, `default_transaction_read_only` on PostgreSQL). Everything read in one block is one snapshot.
 - SQLite runs WAL, synchronous=FULL, foreign keys, one write connection, `BEGIN IMMEDIATE`; there is no
   setting to lower that. PostgreSQL must have `synchronous_commit`, `fsync` and `full_page_writes` on.
-- `RecordTable` moves frozen dataclasses in and out of a table in bulk: a fixed number of statements for any
-  number of records.
 - Text columns sort by code point on both databases.
+- On PostgreSQL a server that went away, a standby in the place of the primary, and a commit that no standby has
+  confirmed are told apart from everything else (`app.postgres`, ADR 21). Readers may have a replica of their own;
+  whoever must see the newest uses `read_newest`.
 
-Pool exhaustion and "database is locked" become `BusyError` here and nowhere else.
+Pool exhaustion, "database is locked" and a database that cannot be reached become `BusyError` here and nowhere else.
 """
 
-import dataclasses
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from operator import attrgetter
-from typing import Any, Generic, NewType, TypeVar, cast
+from hashlib import sha256
+from typing import Any, NewType, cast
 
 import orjson
-import psycopg
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Connection,
-    CursorResult,
     Engine,
     Integer,
     LargeBinary,
     MetaData,
-    Table,
     Text,
     create_engine,
     event,
 )
-from sqlalchemy import text as sql_text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.types import TypeDecorator
 
 from app.errors import BusyError
+from app.postgres import (
+    POOL_SIZE,
+    POOL_WAIT_SECONDS,
+    forget_warnings,
+    is_replica,
+    reading_engine,
+    standbys,
+    standing,
+    why_unreachable,
+    writing_engine,
+)
 
 ReadSession = NewType("ReadSession", Connection)
 WriteSession = NewType("WriteSession", Connection)
@@ -54,10 +62,10 @@ Session = ReadSession | WriteSession
 BUSY_TIMEOUT_MS = 5000
 WAL_AUTOCHECKPOINT_PAGES = 40_000
 """160 MiB of log: a bound for when nobody calls `tidy`, since a commit that moves it waits for all of it."""
-POOL_SIZE = 10
-POOL_WAIT_SECONDS = 3
-KEYS_PER_STATEMENT = 10_000
-COPY_ROWS = 32
+UNREACHABLE_RETRY_SECONDS = 2
+REPLICA_TRIES = 10
+REPLICA_PAUSE_SECONDS = 0.02
+REPLICA_REST_SECONDS = 5
 _REMEMBERED_CHARACTERS = 200
 
 metadata = MetaData(
@@ -99,6 +107,8 @@ class JsonText(TypeDecorator[object]):
 
 def encode_json(value: object) -> str:
     """Write a JSON value compactly with sorted names."""
+    if value == ():  # most lists of most records are empty
+        return "[]"
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
@@ -132,18 +142,25 @@ def _frozen(value: object) -> object:
 class Database:
     """The write engine and the read engine over one database."""
 
-    def __init__(self, url: str, read_url: str | None = None) -> None:
+    def __init__(self, url: str, read_url: str | None = None, *, replicated: bool = False) -> None:
         """Open both engines; nothing is created or migrated here.
 
         Args:
             url: SQLAlchemy URL of SQLite or PostgreSQL (`postgresql+psycopg://`).
             read_url: Where readers connect; the same database when absent.
+            replicated: Write only where every commit waits for a standby (PostgreSQL).
         """
         self.url = normal_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._write_lock = threading.Lock()
-        self.write_engine = _write_engine(self.url)
+        self._replicated = replicated and not self.is_sqlite
+        self.write_engine = _write_engine(self.url, replicated=replicated)
         self.read_engine = _read_engine(normal_url(read_url) if read_url else self.url)
+        has_replica = not self.is_sqlite and bool(read_url) and normal_url(read_url or "") != self.url
+        self._newest_engine = _read_engine(self.url) if has_replica else self.read_engine
+        self.is_behind: Callable[[ReadSession], bool] = lambda _: False
+        """Asked of a session on a replica: True when it lacks what this process has shown already."""
+        self._replica_again_at = 0.0
 
     @contextmanager
     def write(self) -> Iterator[WriteSession]:
@@ -152,14 +169,95 @@ class Database:
         A crash before the commit returns leaves nothing; after it, everything. A failed commit is raised,
         never retried: the caller does not know, and the client repeats the event under the same id.
         """
-        with self._serialised(), _busy_as_error(), self.write_engine.connect() as connection, connection.begin():
-            yield WriteSession(connection)
+        with self._serialised(), _busy_as_error(writing=True), self.write_engine.connect() as connection:
+            with connection.begin():
+                if self._replicated and not standbys(connection):  # emptied since this connection was made
+                    raise BusyError(
+                        "No standby is asked to confirm commits; try again.", code="storage",
+                        retry_after_seconds=UNREACHABLE_RETRY_SECONDS,
+                    )  # fmt: skip
+                yield WriteSession(connection)
+                forget_warnings(connection)
+            if forget_warnings(connection):
+                raise BusyError(
+                    "No standby has confirmed the commit; send it again.", code="storage",
+                    retry_after_seconds=UNREACHABLE_RETRY_SECONDS,
+                )  # fmt: skip
 
     @contextmanager
     def read(self) -> Iterator[ReadSession]:
-        """Give a session over one snapshot that cannot write."""
-        with _busy_as_error(), self.read_engine.connect() as connection, connection.begin():
+        """Give a session over one snapshot that cannot write: of the replica where there is one that keeps up.
+
+        A replica that lacks what this process has shown is waited for a fifth of a second, then left aside; so is
+        one that cannot be reached.
+        """
+        with _busy_as_error():
+            if self._newest_engine is not self.read_engine:
+                connection = self._abreast()
+                if connection is not None:
+                    with connection:
+                        yield ReadSession(connection)
+                    return
+            with self._newest_engine.connect() as connection, connection.begin():
+                yield ReadSession(connection)
+
+    @contextmanager
+    def read_newest(self) -> Iterator[ReadSession]:
+        """Give a session over one snapshot that cannot write, of the database that is written: never of a replica."""
+        with _busy_as_error(), self._newest_engine.connect() as connection, connection.begin():
             yield ReadSession(connection)
+
+    def _abreast(self) -> Connection | None:
+        """Return a connection to the replica, in a snapshot that is not behind; None when there is none to be had."""
+        if time.monotonic() < self._replica_again_at:
+            return None
+        try:
+            connection = self.read_engine.connect()
+        except OperationalError:
+            self._replica_again_at = time.monotonic() + REPLICA_REST_SECONDS
+            return None
+        try:
+            for _ in range(REPLICA_TRIES):
+                connection.begin()
+                if not is_replica(connection) or not self.is_behind(ReadSession(connection)):
+                    return connection
+                connection.rollback()
+                time.sleep(REPLICA_PAUSE_SECONDS)
+        except BaseException:
+            connection.close()
+            raise
+        connection.close()
+        return None
+
+    @contextmanager
+    def turn(self, work: str, ledger_id: int) -> Iterator[bool]:
+        """Say whether this process may do work that several hosts have on their clocks; nobody else may meanwhile.
+
+        Saves work and money, and carries no correctness: what two would do is harmless, or refused elsewhere.
+        """
+        if self.is_sqlite:
+            yield True
+            return
+        key = int.from_bytes(sha256(f"{work}/{ledger_id}".encode()).digest()[:8], "big", signed=True)
+        with _busy_as_error(), self.write_engine.connect() as plain:
+            connection = plain.execution_options(isolation_level="AUTOCOMMIT")
+            mine = bool(connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s)", (key,)).scalar())
+            try:
+                yield mine
+            finally:
+                if mine:
+                    connection.exec_driver_sql("SELECT pg_advisory_unlock(%s)", (key,))
+
+    def reach(self) -> int:
+        """Return on which server, in which of its lives, the database is written now (`app.postgres.standing`).
+
+        Raises:
+            BusyError: `storage`: it cannot, it is a standby, or no standby is asked to confirm its commits.
+        """
+        if self.is_sqlite:
+            return 0
+        with _busy_as_error(writing=True), self.write_engine.connect() as connection:
+            return standing(connection)
 
     @contextmanager
     def _serialised(self) -> Iterator[None]:
@@ -178,9 +276,10 @@ class Database:
         """Refuse to run on a database that may lose a commit it has confirmed.
 
         Raises:
-            RuntimeError: Synchronous commits are off; the text says which setting to change.
+            RuntimeError: Synchronous commits are off, or only local where a standby was asked for; the database cannot
+                be reached, is a standby, or asks no standby to confirm. The text says which setting to change.
         """
-        with self.write_engine.connect() as connection:
+        with _refused_in_words(), self.write_engine.connect() as connection:
             if self.is_sqlite:
                 if connection.exec_driver_sql("PRAGMA synchronous").scalar() != 2:
                     raise RuntimeError("SQLite must run with synchronous=FULL.")
@@ -188,8 +287,11 @@ class Database:
             for name in ("fsync", "full_page_writes"):
                 if connection.exec_driver_sql(f"SHOW {name}").scalar() != "on":
                     raise RuntimeError(f"PostgreSQL must run with {name}=on.")
-            if connection.exec_driver_sql("SHOW synchronous_commit").scalar() in {"off", "local"}:
+            level = connection.exec_driver_sql("SHOW synchronous_commit").scalar()
+            if level in {"off", "local"}:
                 raise RuntimeError("PostgreSQL must run with synchronous_commit=on.")
+            if self._replicated and level not in {"on", "remote_apply"}:
+                raise RuntimeError("CUSTODY_SYNCHRONOUS_STANDBY needs synchronous_commit=on or remote_apply.")
 
     def tidy(self) -> int:
         """Move what SQLite's log holds into the database file, beside writers and readers; does nothing on PostgreSQL.
@@ -214,6 +316,7 @@ class Database:
         """Give every connection back to the system."""
         self.write_engine.dispose()
         self.read_engine.dispose()
+        self._newest_engine.dispose()
 
 
 def normal_url(url: str | URL) -> URL:
@@ -224,9 +327,9 @@ def normal_url(url: str | URL) -> URL:
     return parsed
 
 
-def _write_engine(url: URL) -> Engine:
+def _write_engine(url: URL, *, replicated: bool) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return _postgres_engine(url, read_only=False)
+        return writing_engine(url, replicated=replicated)
     engine = create_engine(
         url,
         pool_size=1,
@@ -240,7 +343,7 @@ def _write_engine(url: URL) -> Engine:
 
 def _read_engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return _postgres_engine(url, read_only=True)
+        return reading_engine(url)
     engine = create_engine(
         url,
         pool_size=POOL_SIZE,
@@ -278,184 +381,25 @@ def _sqlite_settings(engine: Engine, begin: str, extra: Sequence[str]) -> None:
         connection.exec_driver_sql(f"BEGIN {begin}")
 
 
-def _postgres_engine(url: URL, *, read_only: bool) -> Engine:
-    options = "-c statement_timeout=60000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000"
-    if read_only:
-        options += " -c default_transaction_read_only=on"
-    return create_engine(
-        url,
-        pool_size=POOL_SIZE,
-        max_overflow=0,
-        pool_timeout=POOL_WAIT_SECONDS,
-        pool_pre_ping=True,
-        isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
-        connect_args={"options": options, "connect_timeout": 5},
-    )
+@contextmanager
+def _refused_in_words() -> Iterator[None]:
+    """At the start, say to the operator in which way the database cannot be written."""
+    try:
+        yield
+    except OperationalError as error:
+        raise RuntimeError(f"The database cannot be written: {str(error.orig).strip()}") from None
 
 
 @contextmanager
-def _busy_as_error() -> Iterator[None]:
+def _busy_as_error(*, writing: bool = False) -> Iterator[None]:
     try:
         yield
     except PoolTimeoutError:
         raise BusyError("Every database connection is in use; try again.") from None
-    except OperationalError as error:
-        if "locked" in str(error.orig) or "lock timeout" in str(error.orig):
+    except DBAPIError as error:
+        if isinstance(error, OperationalError) and ("locked" in str(error.orig) or "lock timeout" in str(error.orig)):
             raise BusyError("The database is locked by another process; try again.") from None
+        again = why_unreachable(error, writing=writing)
+        if again:
+            raise BusyError(again, code="storage", retry_after_seconds=UNREACHABLE_RETRY_SECONDS) from error
         raise
-
-
-R = TypeVar("R")
-
-
-class RecordTable(Generic[R]):
-    """Bulk reads and writes of one frozen dataclass kept in one table of the same column names.
-
-    The first column is always `ledger_id`; the key columns follow. Values of record fields whose type is
-    tuple or dict are kept as JSON text. Statements go to the driver through the session's own connection.
-    """
-
-    def __init__(self, table: Table, record: type[R], key: str) -> None:
-        """Bind a dataclass to a table.
-
-        Args:
-            table: Has a column `ledger_id` and one column per field of the record.
-            record: A dataclass; its fields name the columns.
-            key: The single column that, under a ledger, names one record.
-        """
-        self.table = table
-        self.record = record
-        self.key = key
-        self.names = [field.name for field in dataclasses.fields(cast("Any", record))]
-        self._json = frozenset(n for n in self.names if isinstance(table.c[n].type, JsonText))
-        self._select = ", ".join(self.names)
-        self._values = attrgetter(*self.names)
-        self._key_of = attrgetter(key)
-        self._json_places = [1 + place for place, name in enumerate(self.names) if name in self._json]
-        self._flag_places = [place for place, name in enumerate(self.names) if table.c[name].type is Flag]
-
-    def fetch(
-        self, session: Session, ledger_id: int, keys: Iterable[object], *, by: str | None = None, lock: bool = False
-    ) -> list[R]:
-        """Return the records whose key (or column `by`) is among the keys, in key order.
-
-        Args:
-            session: Reading or writing.
-            ledger_id: The ledger they belong to.
-            keys: Text or integers; may be many; none gives none without a statement.
-            by: Another column to match instead of the key.
-            lock: Take the rows FOR UPDATE (PostgreSQL; SQLite has one writer).
-        """
-        wanted = sorted(set(keys))  # type: ignore[type-var]
-        found: list[R] = []
-        for start in range(0, len(wanted), KEYS_PER_STATEMENT):
-            part = wanted[start : start + KEYS_PER_STATEMENT]
-            found.extend(self._rows(session, ledger_id, part, by or self.key, lock=lock))
-        # Sorted here and not by the database, which would walk the key's index instead of the one on `by`.
-        found.sort(key=self._key_of)
-        return found
-
-    def _rows(self, session: Session, ledger_id: int, part: list[object], column: str, *, lock: bool) -> list[R]:
-        name = self.table.name
-        if session.dialect.name == "sqlite":
-            sql = (
-                f"SELECT {self._select} FROM {name} WHERE ledger_id = ? AND {column} IN "
-                "(SELECT value FROM json_each(?))"
-            )
-            rows = session.exec_driver_sql(sql, (ledger_id, encode_json(part)))
-        else:
-            tail = f" ORDER BY {self.key} FOR UPDATE" if lock else ""
-            sql = f"SELECT {self._select} FROM {name} WHERE ledger_id = %s AND {column} = ANY(%s){tail}"
-            rows = session.exec_driver_sql(sql, (ledger_id, part))
-        return [self.build(row) for row in rows.all()]
-
-    def everything(self, session: Session, ledger_id: int) -> Iterator[R]:
-        """Yield every record of a ledger in key order."""
-        mark = "?" if session.dialect.name == "sqlite" else "%s"
-        sql = f"SELECT {self._select} FROM {self.table.name} WHERE ledger_id = {mark} ORDER BY {self.key}"
-        for row in session.exec_driver_sql(sql, (ledger_id,)):
-            yield self.build(row)
-
-    def build(self, row: Sequence[object]) -> R:
-        """Make a record of a row whose columns are the record's fields in order."""
-        values = list(row)
-        for place in self._json_places:
-            if values[place - 1] is not None:
-                values[place - 1] = decode_json(cast("str", values[place - 1]))
-        for place in self._flag_places:
-            values[place] = bool(values[place])
-        return self.record(*values)
-
-    def store(self, session: WriteSession, ledger_id: int, records: Iterable[R]) -> None:
-        """Insert the records or replace those of the same key, in one statement."""
-        self._put(session, ledger_id, records, replace=True)
-
-    def insert(self, session: WriteSession, ledger_id: int, records: Iterable[R]) -> None:
-        """Insert new records in one statement; a key that exists is an integrity error."""
-        self._put(session, ledger_id, records, replace=False)
-
-    def _put(self, session: WriteSession, ledger_id: int, records: Iterable[R], *, replace: bool) -> None:
-        rows = [self._row(ledger_id, record) for record in records]
-        if rows:
-            session.exec_driver_sql(self._put_sql(session, replace=replace), rows)
-
-    def _row(self, ledger_id: int, record: R) -> tuple[object, ...]:
-        row = [ledger_id, *self._values(record)]
-        for place in self._json_places:
-            row[place] = encode_json(row[place])
-        return tuple(row)
-
-    def _put_sql(self, session: WriteSession, *, replace: bool) -> str:
-        mark = "?" if session.dialect.name == "sqlite" else "%s"
-        marks = ", ".join([mark] * (len(self.names) + 1))
-        sql = f"INSERT INTO {self.table.name} (ledger_id, {self._select}) VALUES ({marks})"
-        if replace:
-            changed = ", ".join(f"{n} = excluded.{n}" for n in self.names if n != self.key)
-            sql += f" ON CONFLICT (ledger_id, {self.key}) DO UPDATE SET {changed}"
-        return sql
-
-
-def bulk_insert(session: WriteSession, table: Table, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Insert rows in one statement of the driver; values must already be of the column's type."""
-    if not rows:
-        return
-    if session.dialect.name != "sqlite" and len(rows) >= COPY_ROWS:
-        _copy(session, table, columns, rows)
-        return
-    mark = "?" if session.dialect.name == "sqlite" else "%s"
-    sql = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"
-    session.exec_driver_sql(sql, [tuple(row) for row in rows])
-
-
-def _copy(session: WriteSession, table: Table, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Insert rows by PostgreSQL's binary COPY: a third of the client's work, and one round trip."""
-    sql = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
-    try:
-        with session.connection.cursor().copy(sql) as copy:
-            copy.set_types([table.c[name].type.compile(session.dialect).split()[0].lower() for name in columns])
-            for row in rows:
-                copy.write_row(row)
-    except psycopg.Error as error:  # as SQLAlchemy would have raised it, which the writer tells apart
-        raise DBAPIError.instance(sql, (), error, psycopg.Error) from error
-
-
-def run(session: Session, sql: str, *values: object) -> CursorResult[*tuple[Any, ...]]:
-    """Run one plain statement, its values marked `?` on either database, without a compiler in between."""
-    return session.exec_driver_sql(sql if session.dialect.name == "sqlite" else _percent_marks(sql), values)
-
-
-@lru_cache(maxsize=256)
-def _percent_marks(sql: str) -> str:
-    return sql.replace("?", "%s")
-
-
-def among(session: Session, column: str, keys: Iterable[object]) -> tuple[str, object]:
-    """Return the condition that a column is among any number of keys, and the one value bound to it."""
-    if session.dialect.name == "sqlite":
-        return f"{column} IN (SELECT value FROM json_each(?))", encode_json(list(keys))
-    return f"{column} = ANY(?)", list(keys)
-
-
-def one_value(session: Session, sql: str, **values: object) -> Any:
-    """Return the first column of the first row, or None; for the few statements that are plain text."""
-    return session.execute(sql_text(sql), values).scalar()

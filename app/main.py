@@ -6,6 +6,7 @@ records what is waiting), the database.
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pkgutil import resolve_name
@@ -36,19 +37,22 @@ READERS = 6
 """Requests that are answered in threads at a time: more take turns with each other at twice the cost."""
 
 
-def create_app(settings: Settings | None = None, clock: Clock | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, clock: Clock | None = None, writer: socket.socket | None = None
+) -> FastAPI:
     """Return the application; rooms are opened when the server starts it.
 
     Args:
         settings: How to run; read from the environment when absent.
         clock: Tells the time; the machine's own when absent.
+        writer: Leads to the writer that several processes share; each starts its own when absent.
     """
     chosen = settings or Settings()
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = open_services(chosen, clock or SystemClock(), metrics)
+        services = open_services(chosen, clock or SystemClock(), metrics, writer)
         app.state.services = services
         to_thread.current_default_thread_limiter().total_tokens = READERS
         try:
@@ -65,7 +69,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     return app
 
 
-def open_services(settings: Settings, clock: Clock, metrics: Metrics) -> Services:
+def open_services(settings: Settings, clock: Clock, metrics: Metrics, writer: socket.socket | None = None) -> Services:
     """Open database, keys and ledger; nothing is written yet.
 
     Raises:
@@ -73,23 +77,25 @@ def open_services(settings: Settings, clock: Clock, metrics: Metrics) -> Service
         RuntimeError: The database may lose commits, the keys are another ledger's, or a demo ledger in production.
         TamperError: A key file may be read by others.
     """
-    db = Database(settings.url(), settings.read_url())
+    db = Database(settings.url(), settings.read_url(), replicated=settings.synchronous_standby)
     try:
         db.check_durability()
         keys = ServerKeys.load(settings.keys_folder())
-        with db.read() as session:
+        with db.read_newest() as session:
             head = read_head(session, settings.ledger)
             meta = meta_of(session, head.ledger_id)
             view = View.of(session, head)
         meta = _checked(meta, keys, settings)
         prover = Prover(db, view.ledger_id, view.origin)
-        link = WriterLink(settings, view, metrics.group)
-        return Services(
+        link = WriterLink(settings, view, metrics.group, writer)
+        services = Services(
             settings, clock, db, keys, view, prover, link, metrics, bool(meta.demo), meta.genesis, trust_of(settings)
         )
+        db.is_behind = lambda session: read_head(session, services.view.name).size < services.view.published[0]
     except BaseException:
         db.close()
         raise
+    return services
 
 
 @asynccontextmanager

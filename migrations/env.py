@@ -13,6 +13,7 @@ import app.custody._tables
 import app.keys._tables
 import app.ledger._tables
 import app.units._tables  # noqa: F401 - each fills the metadata
+from app.cli.migrate import is_declared
 from app.config import Settings
 from app.db import metadata, normal_url
 
@@ -29,6 +30,7 @@ def migrate(connection: Connection) -> None:
         target_metadata=metadata,
         render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,
+        include_name=is_declared,
     )
     with context.begin_transaction():
         context.run_migrations()

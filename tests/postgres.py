@@ -3,6 +3,7 @@
     with running_postgres() as url:            # the server; stopped and erased at the end
         mine = fresh_database(url)             # an empty database of its own, some 30 ms
         ready = fresh_database(url, template=mine)   # a copy of one that is migrated already
+    PostgresServer(primary=server)      # a streaming standby of a `PostgresServer`
         drop_database(ready)                   # optional; the server's end takes everything along
 
 URLs are SQLAlchemy's (`postgresql+psycopg://`), over a Unix socket in the server's own folder, with every
@@ -55,6 +56,7 @@ OUR_SETTINGS = {
     "dynamic_shared_memory_type": "mmap",  # some containers give /dev/shm too little
     "max_parallel_workers": "0",
     "log_min_messages": "warning",
+    "wal_keep_size": "128MB",  # a standby that rests may come back
     "log_timezone": "UTC",
     "timezone": "UTC",
 }
@@ -64,12 +66,18 @@ NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": 
 class PostgresServer:
     """A server on a temporary folder: start it, crash it, start it again; `close` leaves nothing behind."""
 
-    def __init__(self, *, durable: bool = True, settings: dict[str, str] | None = None) -> None:
-        """Make the folder and the empty cluster, and start the server.
+    def __init__(
+        self, *, durable: bool = True, settings: dict[str, str] | None = None, primary: "PostgresServer | None" = None,
+        name: str = "standby", data: Path | None = None,
+    ) -> None:  # fmt: skip
+        """Make the folder and the empty cluster, or a standby of another server, and start it.
 
         Args:
             durable: Whether commits survive a crash; `False` is faster on slow disks, and the service refuses it.
             settings: More of PostgreSQL's own settings, which win over ours.
+            primary: Be a streaming standby of this server until `promote`.
+            name: What that server knows the standby by, for its `synchronous_standby_names`.
+            data: A data folder that is there already, which is moved in.
         """
         self.settings = OUR_SETTINGS | ({} if durable else NOT_DURABLE) | (settings or {})
         self.folder = Path(tempfile.mkdtemp(prefix="custody-pg-")).resolve()
@@ -81,7 +89,12 @@ class PostgresServer:
             self._account = _unprivileged_account() if os.geteuid() == 0 else None
             self._give_away(self.folder)
             self._binaries = self._reachable_binaries()
-            self._initialise()
+            if data is not None:
+                shutil.move(data, self.folder / "data")
+            elif primary is not None:
+                self._follow(primary, name)
+            else:
+                self._initialise()
             self.start()
         except BaseException:
             self.close()
@@ -167,6 +180,29 @@ class PostgresServer:
                 self.process.kill()
                 self.process.wait()
         self.process = None
+
+    def promote(self) -> None:
+        """Make a standby the primary of a new timeline; returns when it may be written."""
+        with psycopg.connect(_conninfo(self.url), autocommit=True) as connection:
+            connection.execute("SELECT pg_promote(true, 60)")
+
+    @property
+    def binaries(self) -> Path:
+        """Folder of PostgreSQL's programs that the server's account can run."""
+        return self._binaries
+
+    @property
+    def account(self) -> str | None:
+        """The account that the server runs as, when that is another one than ours."""
+        return self._account
+
+    def _follow(self, primary: "PostgresServer", name: str) -> None:
+        """Copy a running server and be its standby."""
+        source = f"host={primary.folder} user=postgres application_name={name}"
+        command = [str(self._binaries / "pg_basebackup"), "-D", str(self.folder / "data"), "-R", "-X", "stream"]
+        done = self._run([*command, "-c", "fast", "--no-sync", "-d", source], cwd=self.folder)
+        if done.returncode != 0:
+            raise RuntimeError(f"pg_basebackup failed:\n{done.stdout}{done.stderr}")
 
     def _initialise(self) -> None:
         """Make the cluster: UTF-8, text by code point, every local connection trusted."""

@@ -4,7 +4,8 @@ import pytest
 from sqlalchemy import Column, Table, select
 from sqlalchemy.exc import IntegrityError
 
-from app.db import COPY_ROWS, Blob, Database, Flag, Int, JsonText, MetaData, Str, bulk_insert
+from app.db import Blob, Database, Flag, Int, JsonText, MetaData, Str
+from app.rows import COPY_ROWS, bulk_insert
 
 TABLE = Table(
     "copied", MetaData(), Column("id", Int, primary_key=True), Column("name", Str), Column("data", Blob),

@@ -11,42 +11,81 @@ is None when the phone had seen nothing, or cites a tree that this ledger never 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import orjson
-from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, select
+from sqlalchemy import ColumnElement, Select, and_, select
 
-from app.audit.places import Answer, Places, utc
+from app.audit.gathered import HASH_LENGTH, body_of, pointed_to
+from app.audit.moments import local_time, utc
+from app.audit.places import Answer, Places
 from app.audit.scope import Scope, subtree
-from app.canon import JsonValue, b64url_decode, b64url_encode
+from app.canon import JsonValue, b64url_encode
 from app.custody._tables import EVENT, EVENT_UNIT, OUTCOME
 from app.custody.record import receipt_of
 from app.custody.state import EventRef
-from app.db import Int, ReadSession
+from app.db import ReadSession
 from app.errors import MissingError
 from app.keys.grants import Viewer
-from app.ledger._tables import CHECKPOINT, LEAF
+from app.ledger._tables import LEAF
 from app.ledger.append import Reader
 from app.ledger.proof import TlogProof
 from app.ledger.tree import inclusion_path
 from app.ledger.witnessed import cosigned_note, first_witnessed_from
+from app.rows import among, run
 from app.units._tables import UNIT
 
 MAX_EVENTS = 200
-HASH_LENGTH = 43
 NAMES_PER_STATEMENT = 10_000
+Cited = tuple[int, str]
+"""Size and root of a checkpoint that a phone says it had seen."""
 
 _OWN = {"outcome", "outcome_index", "retracted_index"}
 REF_COLUMNS: tuple[ColumnElement[Any], ...] = tuple(
     (OUTCOME if field.name in _OWN else EVENT).c[field.name] for field in fields(EventRef)
 )
 
-_LEDGER: BindParameter[int] = bindparam("ledger", type_=Int)
 _STOOD = (
-    select(CHECKPOINT.c.size, CHECKPOINT.c.root, EVENT.c.received_ms)
-    .join(EVENT, and_(EVENT.c.ledger_id == _LEDGER, EVENT.c.leaf_index == CHECKPOINT.c.size - 1))
-    .where(CHECKPOINT.c.ledger_id == _LEDGER, CHECKPOINT.c.size.in_(bindparam("sizes", expanding=True)))
+    "SELECT c.size, c.root, e.received_ms FROM ledger_checkpoint c CROSS JOIN event e "
+    "WHERE c.ledger_id = ? AND {} AND e.ledger_id = ? AND e.leaf_index = c.size - 1"
 )
+
+
+class Recorded(Protocol):
+    """What every answer says of an event, as its columns have it: an `EventRef`, or a row of a timeline."""
+
+    @property
+    def hash(self) -> str: ...  # noqa: D102 - as `EventRef`, and so the others
+    @property
+    def leaf_index(self) -> int: ...  # noqa: D102
+    @property
+    def event_id(self) -> str: ...  # noqa: D102
+    @property
+    def author(self) -> str: ...  # noqa: D102
+    @property
+    def officer(self) -> str: ...  # noqa: D102
+    @property
+    def agency(self) -> str: ...  # noqa: D102
+    @property
+    def type(self) -> str: ...  # noqa: D102
+    @property
+    def election(self) -> str: ...  # noqa: D102
+    @property
+    def place(self) -> str: ...  # noqa: D102
+    @property
+    def at_ms(self) -> int: ...  # noqa: D102
+    @property
+    def received_ms(self) -> int: ...  # noqa: D102
+    @property
+    def result(self) -> str: ...  # noqa: D102
+    @property
+    def code(self) -> str: ...  # noqa: D102
+    @property
+    def outcome(self) -> str | None: ...  # noqa: D102
+    @property
+    def outcome_index(self) -> int | None: ...  # noqa: D102
+    @property
+    def retracted_index(self) -> int | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -65,8 +104,7 @@ class Told:
     @cached_property
     def body(self) -> dict[str, Any]:
         """The payload's members, as the author signed them."""
-        value: dict[str, Any] = orjson.loads(b64url_decode(self.record["event"]["payload"]))
-        return value
+        return body_of(self.leaf)
 
     @property
     def details(self) -> dict[str, Any]:
@@ -75,15 +113,14 @@ class Told:
         return value
 
     @property
-    def cited(self) -> tuple[int, str]:
+    def cited(self) -> Cited:
         """Size and root of the last checkpoint that the phone says it had seen."""
         return self.body["checkpoint"]["size"], self.body["checkpoint"]["root"]
 
     @property
     def about(self) -> str | None:
         """The event that this one answers, decides, corrects or retracts, by hash."""
-        named = (self.details.get(name) for name in ("release", "event", "target"))
-        return next((name for name in named if isinstance(name, str) and len(name) == HASH_LENGTH), None)
+        return pointed_to(self.body)
 
     @property
     def units(self) -> list[str]:
@@ -92,12 +129,12 @@ class Told:
         return list(dict.fromkeys([*self.body.get("units", ()), *links]))
 
 
-def told_events(ledger_id: int | BindParameter[int], *more: ColumnElement[Any]) -> Select[Any]:
-    """Return the query for events with outcome and leaf, and more columns after these."""
+def told_events(ledger_id: int) -> Select[Any]:
+    """Return the query for events with outcome and leaf."""
     outcome = and_(OUTCOME.c.ledger_id == EVENT.c.ledger_id, OUTCOME.c.hash == EVENT.c.hash)
     leaf = and_(LEAF.c.ledger_id == EVENT.c.ledger_id, LEAF.c.leaf_index == EVENT.c.leaf_index)
     return (
-        select(*REF_COLUMNS, LEAF.c.leaf, *more)
+        select(*REF_COLUMNS, LEAF.c.leaf)
         .select_from(EVENT)
         .join(LEAF, leaf)
         .outerjoin(OUTCOME, outcome)
@@ -111,41 +148,58 @@ def told(row: Sequence[Any]) -> Told:
     return Told(EventRef(*row[:width]), bytes(row[width]))
 
 
-def seen_times(session: ReadSession, ledger_id: int, events: Iterable[Told]) -> dict[tuple[int, str], int]:
-    """Return when each cited tree stood, UTC milliseconds; a tree that this ledger never published is absent."""
-    sizes = sorted({event.cited[0] for event in events} - {0})
-    found: dict[tuple[int, str], int] = {}
-    for start in range(0, len(sizes), NAMES_PER_STATEMENT):
-        part = sizes[start : start + NAMES_PER_STATEMENT]
-        rows = session.execute(_STOOD, {"ledger": ledger_id, "sizes": part})
-        found.update({(size, b64url_encode(bytes(root))): received for size, root, received in rows})
-    return found
+def seen_times(session: ReadSession, ledger_id: int, cited: Iterable[Cited]) -> dict[Cited, str | None]:
+    """Return when each cited tree stood, in UTC; a tree that this ledger never published is absent.
+
+    One statement, or none when no phone had seen anything.
+    """
+    sizes = sorted({size for size, _ in cited} - {0})
+    if not sizes:
+        return {}
+    condition, wanted = among(session, "c.size", sizes)
+    rows = run(session, _STOOD.format(condition), ledger_id, wanted, ledger_id)
+    return {(size, b64url_encode(bytes(root))): utc(received) for size, root, received in rows}
 
 
-def event_as_json(
-    event: Told, places: Places, seen: dict[tuple[int, str], int], *, size: int | None = None
+def event_words(
+    ref: Recorded, about: str | None, seen: str | None, place_name: str | None, zone: str | None, size: int | None
 ) -> dict[str, JsonValue]:
     """Return what every answer says of an event.
+
+    Args:
+        ref: The event.
+        about: The event that it points to, by hash.
+        seen: When the tree stood that its phone cites, as told.
+        place_name: Its place's name, if the policy knows it.
+        zone: Its place's zone, likewise.
+        size: Leave out what was learned at this tree size or later.
+    """
+    decided = ref.outcome_index is not None and (size is None or ref.outcome_index < size)
+    retracted = ref.retracted_index is not None and (size is None or ref.retracted_index < size)
+    at_ms, received_ms = ref.at_ms, ref.received_ms
+    received = utc(received_ms)
+    return {
+        "index": ref.leaf_index, "event": ref.hash, "event_id": ref.event_id, "type": ref.type, "result": ref.result,
+        "code": ref.code, "agency": ref.agency, "officer": ref.officer, "author": ref.author, "about": about,
+        "election": ref.election, "place": ref.place, "place_name": place_name,
+        "claimed_at": utc(at_ms), "claimed_local": local_time(at_ms, zone) if zone is not None else None,
+        "received_at": received, "received_local": local_time(received_ms, zone) if zone is not None else None,
+        "provable": {"from": seen, "to": received},
+        "outcome": {"result": ref.outcome, "index": ref.outcome_index} if decided else None,
+        "retracted": ref.retracted_index if retracted else None,
+    }  # fmt: skip
+
+
+def event_as_json(event: Told, places: Places, seen: dict[Cited, str | None]) -> dict[str, JsonValue]:
+    """Return what a list of events says of one.
 
     Args:
         event: The event.
         places: Names and zones of at least its place.
         seen: When the trees that phones cite stood (`seen_times`).
-        size: Leave out what was learned at this tree size or later.
     """
-    ref = event.ref
-    decided = ref.outcome_index is not None and (size is None or ref.outcome_index < size)
-    retracted = ref.retracted_index is not None and (size is None or ref.retracted_index < size)
-    return {
-        "index": ref.leaf_index, "event": ref.hash, "event_id": ref.event_id, "type": ref.type, "result": ref.result,
-        "code": ref.code, "agency": ref.agency, "officer": ref.officer, "author": ref.author, "about": event.about,
-        "election": ref.election, "place": ref.place, "place_name": places.name(ref.place),
-        "claimed_at": utc(ref.at_ms), "claimed_local": places.local(ref.at_ms, ref.place),
-        "received_at": utc(ref.received_ms), "received_local": places.local(ref.received_ms, ref.place),
-        "provable": {"from": utc(seen.get(event.cited)), "to": utc(ref.received_ms)},
-        "outcome": {"result": ref.outcome, "index": ref.outcome_index} if decided else None,
-        "retracted": ref.retracted_index if retracted else None,
-    }  # fmt: skip
+    place = event.ref.place
+    return event_words(event.ref, event.about, seen.get(event.cited), places.name(place), places.zone(place), None)
 
 
 def list_events(
@@ -200,7 +254,7 @@ def list_events(
 def _with_units(session: ReadSession, scope: Scope, events: list[Told]) -> list[JsonValue]:
     """Tell events with those of their units that the viewer sees."""
     places = Places.load(session, scope.ledger_id, (event.ref.place for event in events))
-    seen = seen_times(session, scope.ledger_id, events)
+    seen = seen_times(session, scope.ledger_id, (event.cited for event in events))
     units = visible_units(session, scope, (unit for event in events for unit in event.units))
     return [
         {**event_as_json(event, places, seen), "units": [unit for unit in event.units if unit in units]}

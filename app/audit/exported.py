@@ -14,11 +14,12 @@ wrong with the files is counted up to a bound: a tree of 2^40 leaves that is not
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from app.audit.following import MAX_FINDINGS, Finding, Follower
+from app.audit.readers import ReaderLostError, Readers, Round
 from app.canon import JsonValue, b64url_encode
 from app.errors import BusyError, MissingError, ServiceError, UnprovenError
 from app.ledger.checkpoint import Checkpoint
@@ -31,6 +32,7 @@ Progress = Callable[[str, int, int], None]
 """Told the name of the work, how much was done since the last call, and how much there is."""
 
 Result = Literal["PASS", "FAIL", "INCOMPLETE"]
+_Bundle = tuple[BundleCoordinate, ServiceError | None]
 
 
 @dataclass(slots=True)
@@ -64,7 +66,7 @@ class TreeReport:
 
 def verify_tree(
     folder: TileFolder, trust: Trust, *, genesis: str | None = None, signatures: bool = True,
-    progress: Progress = lambda _name, _done, _total: None,
+    readers: Readers | None = None, progress: Progress = lambda _name, _done, _total: None,
 ) -> TreeReport:  # fmt: skip
     """Verify the tree in a folder.
 
@@ -73,6 +75,7 @@ def verify_tree(
         trust: The pinned keys and policy.
         genesis: The pinned hash of the genesis event; without it never PASS.
         signatures: Verify every signature.
+        readers: Processes that read leaves ahead; the report is the same with and without them.
         progress: Told of the progress.
     """
     report, started = TreeReport(trust.origin), time.monotonic()
@@ -91,7 +94,7 @@ def verify_tree(
         report.findings.append(Finding(0, error.code, error.detail))
     else:
         report.size, report.root = checkpoint.size, b64url_encode(checkpoint.root)
-        _Verification(folder, checkpoint, report, progress).run(genesis, signatures=signatures)
+        _Verification(folder, checkpoint, report, progress).run(genesis, readers, signatures=signatures)
     report.seconds = time.monotonic() - started
     return report
 
@@ -113,15 +116,15 @@ class _Verification:
     def __init__(self, folder: TileFolder, checkpoint: Checkpoint, report: TreeReport, progress: Progress) -> None:
         self._folder, self._report, self._progress = folder, report, progress
         self._size = checkpoint.size
-        self._tree = TrustedTree(checkpoint, self._read)
+        self._tree = TrustedTree(checkpoint, self._file)
 
-    def _read(self, place: Place) -> bytes:
+    def _file(self, place: Place) -> bytes:
         data = self._folder.read(place)
         if data is None:
             raise MissingError(f"{place.path()} is missing.", code="not_found")
         return data
 
-    def run(self, genesis: str | None, *, signatures: bool) -> None:
+    def run(self, genesis: str | None, readers: Readers | None, *, signatures: bool) -> None:
         """Check tiles, leaves and what the leaves say, in one pass over the leaves."""
         follower = Follower(self._document, genesis=genesis, signatures=signatures)
         whole = self._edge()
@@ -133,7 +136,7 @@ class _Verification:
             whole = self._size == 0
         elif whole:
             self._tiles(lowest=1)
-            whole = self._bundles(follower)
+            whole = self._bundles(follower, self._read(readers, follower, signatures=signatures))
         if whole:
             follower.end()
         self._conclude(follower, whole=whole)
@@ -159,17 +162,39 @@ class _Verification:
                 self._find(place.n * TILE_WIDTH << TILE_HEIGHT * place.level, error)
             self._progress("tiles", 1, len(places))
 
-    def _bundles(self, follower: Follower) -> bool:
+    def _bundles(self, follower: Follower, rounds: Iterator[Round[_Bundle]]) -> bool:
         """Prove the leaves, and judge them up to the first that is not there; say whether all were."""
         whole = True
-        for place in touched_bundles(0, self._size):
-            if self._has_enough():
-                return False
-            leaves = self._leaves(place)
-            whole = whole and leaves is not None
-            follower.take_all((leaves or []) if whole else [])
-            self._progress("events", place.width, self._size)
+        try:
+            for one in rounds:
+                if self._has_enough():
+                    return False
+                place, error = one.tag
+                if error is not None:
+                    self._find(place.n * TILE_WIDTH, error)
+                    whole = False
+                elif whole and one.read is not None:
+                    follower.take_read(one.leaves, one.read)
+                elif whole:
+                    follower.take_all(one.leaves)
+                self._progress("events", place.width, self._size)
+        except ReaderLostError as error:
+            self._report.not_checked.append(error.detail)
+            return False
         return whole
+
+    def _read(self, readers: Readers | None, follower: Follower, *, signatures: bool) -> Iterator[Round[_Bundle]]:
+        """Read and prove the bundles; what is wrong with one is told when its turn comes, however early it was read."""
+        rounds = map(self._bundle, touched_bundles(0, self._size))
+        if readers is None or self._size < readers.least_leaves:
+            return rounds
+        return readers.ahead(_as_long_as_judged(rounds, follower), follower.read_ahead, signatures=signatures)
+
+    def _bundle(self, place: BundleCoordinate) -> Round[_Bundle]:
+        try:
+            return Round((place, None), place.n * TILE_WIDTH, self._tree.leaves(place, self._file(place)))
+        except ServiceError as error:
+            return Round((place, error))
 
     def _has_enough(self) -> bool:
         return len(self._report.findings) + len(self._report.not_checked) >= MAX_FINDINGS
@@ -180,13 +205,6 @@ class _Verification:
             return self._folder.document(content_hash)
         except ServiceError as error:
             self._report.not_checked.append(error.detail)
-            return None
-
-    def _leaves(self, place: BundleCoordinate) -> list[bytes] | None:
-        try:
-            return self._tree.leaves(place, self._read(place))
-        except ServiceError as error:
-            self._find(place.n * TILE_WIDTH, error)
             return None
 
     def _find(self, index: int, error: ServiceError) -> None:
@@ -206,3 +224,12 @@ class _Verification:
             report.not_checked.append(f"Leaf {stopped.index} and all after it were not judged: {stopped.detail}")
         elif not whole:
             report.not_checked.append(f"Leaf {follower.size} and all after it were not judged.")
+
+
+def _as_long_as_judged(rounds: Iterator[Round[_Bundle]], follower: Follower) -> Iterator[Round[_Bundle]]:
+    """Let nobody read what will not be judged: what follows a gap, or an end of the judging."""
+    whole = True
+    for one in rounds:
+        whole = whole and one.tag[1] is None
+        one.is_asked = whole and follower.is_judging
+        yield one

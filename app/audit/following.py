@@ -8,11 +8,11 @@ A finding never ends the walk where the walk can go on. Where it cannot (a leaf 
 is not here, rules that this software does not have) everything from there on is told as not checked.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
+from app.audit.ahead import READ_AHEAD, AnyLeaf, read_each
 from app.audit.leaf import Recorded, read_leaf
 from app.audit.replaying import MissingDocumentError, ReadDocument, Replayer
 from app.canon import JsonValue
@@ -20,8 +20,6 @@ from app.custody.details import LabelsIssue, PlanPublish, PolicyPublish
 from app.errors import ServiceError
 
 MAX_FINDINGS = 1000
-READ_AHEAD = 64
-"""Leaves that are read, then proven, together: code and data of one kind of work stay in the processor's caches."""
 _UNKNOWN_RULES = "rules_version"
 
 
@@ -70,7 +68,7 @@ class Follower:
 
     def __init__(
         self, read_document: ReadDocument, *, genesis: str | None = None, rules: bool = True, signatures: bool = True,
-        on_leaf: Callable[[Recorded], None] = lambda _: None,
+        on_leaf: Callable[[AnyLeaf], None] = lambda _: None,
     ) -> None:  # fmt: skip
         """Start before the genesis.
 
@@ -98,22 +96,38 @@ class Follower:
         """Take the next leaves, exactly as `take` one after the other would, at less cost."""
         for start in range(0, len(leaves), READ_AHEAD):
             some = leaves[start : start + READ_AHEAD]
-            ahead = self._read_ahead(some)
-            if self._replayer is not None:
-                self._replayer.prove_ahead(ahead)
-            for data, read in zip_longest(some, ahead):
-                self._take(data, read)
+            self.take_read(some, self.read_ahead(self.size, some))
 
-    def _read_ahead(self, leaves: list[bytes]) -> list[Recorded]:
-        """Read leaves up to the first that is none; that one is refused when its turn comes."""
-        read: list[Recorded] = []
-        if self._replayer is not None and self.told.not_checked is None:
-            with suppress(ServiceError):
-                for index, data in enumerate(leaves, self.size):
-                    read.append(read_leaf(index, data))
+    def take_read(self, leaves: list[bytes], read: Sequence[AnyLeaf]) -> None:
+        """Take the next leaves, the first of which were read before, exactly as `take` one after the other would.
+
+        Args:
+            leaves: The bytes.
+            read: What `read_ahead` gave for them, here or in another process.
+        """
+        for data, recorded in zip_longest(leaves, read):
+            self._take(data, recorded)
+
+    def read_ahead(self, first: int, leaves: list[bytes]) -> list[Recorded]:
+        """Read leaves and prove what can be proven by now, up to the first that is none: its turn comes.
+
+        Args:
+            first: The index of the first of them.
+            leaves: The bytes.
+        """
+        if not self.is_judging:
+            return []
+        read = read_each(first, leaves)
+        if self._replayer is not None:
+            self._replayer.prove_ahead(read)
         return read
 
-    def _take(self, data: bytes, read: Recorded | None) -> None:
+    @property
+    def is_judging(self) -> bool:
+        """Say whether leaves are read and judged, still."""
+        return self._replayer is not None and self.told.not_checked is None
+
+    def _take(self, data: bytes, read: AnyLeaf | None) -> None:
         index, self.size = self.size, self.size + 1
         if index == 0:
             self._check_genesis(data)
@@ -135,7 +149,7 @@ class Follower:
         if self._pinned is not None and self.told.genesis != self._pinned:
             self.told.add(Finding(0, "genesis_mismatch", "This is another ledger than the pinned one."))
 
-    def _replay(self, replayer: Replayer, index: int, leaf: bytes | Recorded) -> None:
+    def _replay(self, replayer: Replayer, index: int, leaf: bytes | AnyLeaf) -> None:
         try:
             replayed = replayer.take(leaf)
         except MissingDocumentError as error:
@@ -154,7 +168,7 @@ class Follower:
     def _stop(self, index: int, code: str, detail: str) -> None:
         self.told.not_checked = Finding(index, code, detail)
 
-    def _unproven(self, recorded: Recorded, error: ServiceError) -> None:
+    def _unproven(self, recorded: AnyLeaf, error: ServiceError) -> None:
         self.told.add(Finding(recorded.index, error.code, error.detail))
 
 

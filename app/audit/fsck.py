@@ -23,6 +23,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from app.audit import raw
+from app.audit.ahead import AnyLeaf
 from app.audit.findings import Findings
 from app.audit.fsck_heads import check_heads
 from app.audit.fsck_tables import (
@@ -36,13 +37,13 @@ from app.audit.fsck_tables import (
     check_strays,
 )  # fmt: skip
 from app.audit.fsck_tree import Tree, check_tree
-from app.audit.leaf import Recorded
 from app.audit.mark import Mark, check_high_water
 from app.audit.replaying import MissingDocumentError, Replayed, Replayer
 from app.canon import JsonValue, b64url_encode
 from app.db import Database, ReadSession
 from app.errors import ServiceError
 from app.ledger._tables import LEAF, LEDGER
+from app.ledger.packing import unpack
 from app.units._tables import DOCUMENT
 from app.units.documents import Policy, parse_document
 
@@ -251,7 +252,7 @@ class _Run:
             self.session, self.findings, LEAF, ("leaf_index", "leaf"), ("leaf_index",), self.ledger_id,
             " AND leaf_index >= ? AND leaf_index < ?", (first, end),
         )  # fmt: skip
-        return [(row[0], row[1]) for row in found]
+        return [(row[0], unpack(bytes(row[1]))) for row in found]
 
     def _take(self, replayer: Replayer, expected: Expected, data: bytes) -> bool:
         """Replay one leaf and compare; False when replay cannot go on."""
@@ -283,7 +284,7 @@ class _Run:
         self.findings.add("ledger_leaf", recorded.index, what, sentence, column="leaf", leaf=recorded.index,
                           expected=values[0], found=values[1])  # fmt: skip
 
-    def _unproven(self, recorded: Recorded, error: ServiceError) -> None:
+    def _unproven(self, recorded: AnyLeaf, error: ServiceError) -> None:
         self.findings.add("ledger_leaf", recorded.index, error.code, error.detail, column="leaf", leaf=recorded.index)
 
     def _halted(self, replayer: Replayer, tree: Tree) -> None:

@@ -54,6 +54,7 @@ EXEMPT: Mapping[str, str] = {
     "enrolment": "invitations; the enrolment itself is a leaf",
     "officer_name": "names of people, erasable by law, never on the ledger",
     "alembic_version": "which migrations ran",
+    "ledger_name": "the directory of ledgers; a foreign key, which is checked, holds it to `ledger`",
     "ledger_cosignature": "signatures of witnesses, verified by whoever uses them",
     "ledger_witnessed": "which checkpoints met the policy of their day; verified again when they are used",
     "ledger_alarm": "what was said to us from outside; it proves itself or nothing",
@@ -88,7 +89,7 @@ class Expected:
 
     facts: Facts
     events: list[tuple[str, str | None]]
-    event_units: dict[tuple[str, int], tuple[int | None, str | None]]
+    event_units: dict[tuple[str, int], tuple[int | None]]
     private: dict[tuple[str, str], str]
     documents: set[str]
 
@@ -108,7 +109,7 @@ class Expected:
         for unit in step.subjects:
             link = links.get(unit)
             key = (unit, step.leaf.index)
-            self.event_units[key] = (link.seq, link.prev) if link else (None, None)
+            self.event_units[key] = (link.seq if link else None,)
         for name, committed in event.body.private.items():
             self.private[(event.hash, name)] = committed
 
@@ -130,12 +131,10 @@ def check_events(session: ReadSession, findings: Findings, ledger_id: int, expec
     reached = len(expected.events)
     found = (
         (row[:2], row[2:])
-        for row in rows(
-            session, findings, EVENT_UNIT, ("unit", "leaf_index", "seq", "prev"), ("unit", "leaf_index"), ledger_id
-        )
+        for row in rows(session, findings, EVENT_UNIT, ("unit", "leaf_index", "seq"), ("unit", "leaf_index"), ledger_id)
         if not reached <= row[1] < size
     )
-    both_ways(findings, EVENT_UNIT, ("seq", "prev"), expected.event_units, found, leaf_of=lambda key, _: key[1])
+    both_ways(findings, EVENT_UNIT, ("seq",), expected.event_units, found, leaf_of=lambda key, _: key[1])
 
 
 def check_outcomes(session: ReadSession, findings: Findings, ledger_id: int, facts: Facts) -> None:

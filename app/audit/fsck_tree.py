@@ -22,6 +22,7 @@ from app.errors import ServiceError
 from app.ledger._tables import CHECKPOINT, LEAF, LEDGER, TILE
 from app.ledger.checkpoint import Checkpoint, open_checkpoint
 from app.ledger.note import Note, VerifierKey, verified_keys
+from app.ledger.packing import unpack
 from app.ledger.tiles import TILE_WIDTH, touched_tiles
 from app.ledger.tree import EMPTY_ROOT, HASH_BYTES, Edge, leaf_hash
 
@@ -111,7 +112,7 @@ def _leaves(
     for index, digest, data in rows(
         session, findings, LEAF, ("leaf_index", "leaf_hash", "leaf"), ("leaf_index",), ledger_id
     ):
-        computed[index] = leaf_hash(bytes(data))
+        computed[index] = leaf_hash(unpack(bytes(data)))
         column[index] = bytes(digest)
         if len(computed) % 1000 == 0:
             tick(1000)
@@ -125,7 +126,7 @@ def _genesis(session: ReadSession, findings: Findings, ledger_id: int, told: _To
         return None
     row = next(rows(session, findings, LEAF, ("leaf",), ("leaf_index",), ledger_id, " AND leaf_index = ?", (0,)), None)
     try:
-        recorded = read_leaf(0, bytes(row[0])) if row else None
+        recorded = read_leaf(0, unpack(bytes(row[0]))) if row else None
     except ServiceError:
         return None
     return recorded if recorded is not None and isinstance(recorded.event.details, LedgerGenesis) else None
@@ -153,7 +154,7 @@ def _later_keys(session: ReadSession, findings: Findings, ledger_id: int) -> lis
             rows(session, findings, LEAF, ("leaf",), ("leaf_index",), ledger_id, " AND leaf_index = ?", (index,)), None
         )
         with suppress(ServiceError):
-            found += _ledger_keys(read_leaf(index, bytes(row[0])) if row else None)
+            found += _ledger_keys(read_leaf(index, unpack(bytes(row[0]))) if row else None)
     return list(dict.fromkeys(found))
 
 

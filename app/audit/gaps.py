@@ -7,51 +7,12 @@ Each has a cause, and ends only by a signed answer; a scan of the goods ends non
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select
+from app.audit.gathered import units_named
+from app.audit.timeline import Break, Happened
+from app.db import decode_json
 
-from app.audit.events import Told
-from app.custody._tables import DISCREPANCY
-from app.custody.state import Handover
-from app.db import Int, ReadSession
-
-END = 2**62
-"""The leaf index that no ledger reaches: the open end of an interval."""
 BREAKS = {"SHORT": "missing", "UNSOLICITED": "unsolicited_receipt"}
 """Discrepancies that leave the custody of a unit uncertain from their leaf on, and the cause to tell."""
-
-_NOTED = (DISCREPANCY.c.unit, DISCREPANCY.c.rule, DISCREPANCY.c.leaf_index, DISCREPANCY.c.handover)
-_BREAKS = select(*_NOTED).where(
-    DISCREPANCY.c.ledger_id == bindparam("ledger", type_=Int),
-    DISCREPANCY.c.unit.in_(bindparam("units", expanding=True)),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """An interval of leaf indexes, both ends exclusive, in which the unit lay in a container, at some depth.
-
-    The ends are exclusive because what put the unit in, or took it out, names the unit itself. The unit's own
-    window has depth 0 and is the whole ledger.
-    """
-
-    unit: str
-    since: int
-    until: int
-    depth: int
-
-    def holds(self, index: int, known: int) -> bool:
-        """Say whether a leaf lies in the window and was known at a tree size."""
-        return self.since < index < min(self.until, known)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One event of the history: through which container it reached the unit, and its place in the chain."""
-
-    event: Told
-    via: str | None
-    seq: int | None
-    handover: Handover | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,60 +28,50 @@ class Gap:
     ended_by: str | None
 
 
-def took_effect(event: Told, known: int) -> bool:
+def took_effect(event: Happened, known: int) -> bool:
     """Say whether an event had been accepted, at once or later, at a tree size."""
-    ref = event.ref
-    later = ref.outcome == "accepted" and ref.outcome_index is not None and ref.outcome_index < known
-    return ref.result == "accepted" or later
+    later = event.outcome == "accepted" and event.outcome_index is not None and event.outcome_index < known
+    return event.result == "accepted" or later
 
 
-def gaps_of(
-    session: ReadSession, ledger_id: int, windows: list[Window], found: Sequence[Found], known: int
-) -> Iterator[Gap]:
-    """Yield the intervals in which the unit was not plainly held, as known at a tree size."""
+def gaps_of(unit: str, found: Sequence[Happened], breaks: Iterable[Break], known: int) -> Iterator[Gap]:
+    """Yield the intervals in which a unit was not plainly held, as known at a tree size."""
     for one in found:
-        if one.handover is not None and one.handover.leaf_index < known:
-            yield from _handover_gaps(one.handover, one.via or windows[0].unit, one.via, known)
-    yield from _uncertain(session, ledger_id, windows, found, known)
+        if one.handover_index is not None and one.handover_index < known:
+            yield from _handover_gaps(one, one.via or unit, known)
+    for each in breaks:
+        short = each.rule == "SHORT" and each.handover is not None
+        if not short and each.rule != "UNSOLICITED":
+            continue
+        over = None if short else _cleared(found, each.unit, each.leaf_index, known)
+        ended = None if over is None else "quarantine_cleared"
+        via = each.unit if each.depth else None
+        yield Gap("uncertain", BREAKS[each.rule], each.leaf_index, over, via, each.handover, ended)
 
 
-def _handover_gaps(handover: Handover, moved: str, via: str | None, known: int) -> Iterator[Gap]:
-    over = handover.closed_index is not None and handover.closed_index < known
-    until = handover.closed_index if over else None
-    excepted = {unit: kind for unit, kind, _ in handover.exceptions}
-    ended = excepted.get(moved, handover.status) if over else None
-    ended = "accepted" if ended in {"partial", "damaged"} else ended
-    yield Gap("released_not_accepted", "released", handover.leaf_index, until, via, handover.release, ended)
-    if handover.overdue_index is not None and handover.overdue_index < known:
-        yield Gap("overdue", "due_by_passed", handover.overdue_index, until, via, handover.release, ended)
+def _handover_gaps(one: Happened, moved: str, known: int) -> Iterator[Gap]:
+    index, overdue = one.handover_index or 0, one.handover_overdue
+    until = one.handover_closed if one.handover_closed is not None and one.handover_closed < known else None
+    ended = None
+    if until is not None:
+        ended = _excepted(one.handover_exceptions).get(moved, one.handover_status)
+        ended = "accepted" if ended in {"partial", "damaged"} else ended
+    yield Gap("released_not_accepted", "released", index, until, one.via, one.hash, ended)
+    if overdue is not None and overdue < known:
+        yield Gap("overdue", "due_by_passed", overdue, until, one.via, one.hash, ended)
 
 
-def _uncertain(
-    session: ReadSession, ledger_id: int, windows: list[Window], found: Sequence[Found], known: int
-) -> Iterator[Gap]:
-    """Yield what was reported missing, or came without a release; rules version 1 ends the first never."""
-    units = sorted({window.unit for window in windows})
-    rows = session.execute(_BREAKS, {"ledger": ledger_id, "units": units}).all()
-    for window in windows:
-        for unit, rule, index, handover in rows:
-            short = rule == "SHORT" and handover is not None
-            if unit != window.unit or not window.holds(index, known) or not (short or rule == "UNSOLICITED"):
-                continue
-            over = None if short else _cleared(found, unit, index, known)
-            ended = None if over is None else "quarantine_cleared"
-            yield Gap("uncertain", BREAKS[rule], index, over, unit if window.depth else None, handover, ended)
+def _excepted(exceptions: str | None) -> dict[str, str]:
+    """Return what an accept said of units that were not plainly received, by unit."""
+    rows = decode_json(exceptions or "[]")
+    assert isinstance(rows, tuple)  # noqa: S101 - the column's shape
+    return {unit: kind for unit, kind, _ in rows}
 
 
-def _cleared(found: Iterable[Found], unit: str, since: int, known: int) -> int | None:
+def _cleared(found: Iterable[Happened], unit: str, since: int, known: int) -> int | None:
     """Return the leaf at which the quarantine of an unsolicited receipt ended."""
-    return next(
-        (
-            one.event.ref.leaf_index
-            for one in found
-            if one.event.ref.leaf_index > since
-            and one.event.ref.type == "quarantine.clear"
-            and took_effect(one.event, known)
-            and unit in one.event.units
-        ),
-        None,
-    )
+    for one in found:
+        clears = one.leaf_index > since and one.type == "quarantine.clear" and took_effect(one, known)
+        if clears and unit in units_named(one.leaf):
+            return one.leaf_index
+    return None

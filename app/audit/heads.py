@@ -6,7 +6,7 @@ much later it was written.
 
 from collections import deque
 
-from app.audit.leaf import Recorded
+from app.audit.ahead import AnyLeaf
 from app.canon import b64url_encode
 from app.custody.details import HeadsCommit
 from app.custody.heads import HeadsInMemory
@@ -23,7 +23,7 @@ class HeadsWatch:
         self._since: deque[tuple[int, str, int, str]] = deque()
         self._size = 0
 
-    def take(self, recorded: Recorded) -> bool:
+    def take(self, recorded: AnyLeaf) -> bool:
         """Take a leaf; say whether, if it is a commitment, it is the one that follows from the leaves before it."""
         told = recorded.event.details
         follows = True

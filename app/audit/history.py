@@ -5,72 +5,70 @@ row per gap: the time between a release and its answer, a handover past its time
 received without a release. A gap is an interval with a cause; a later good scan never heals it silently
 (domain reference section 8). With `size`, everything is told as it was known at that tree size.
 
-The number of SQL statements does not depend on the length of the history or the depth of containment.
+Two SQL statements, whatever the length of the history or the depth of containment: the timeline, which says who
+asks as well, and the checkpoints that phones cite. A third only where something belongs to the history that does not
+name the unit: the event that a verdict decided, when that is not of the unit itself; a retraction; events that named
+another label of a unit whose label was printed again. And a third, after the timeline, before a spoiled label that
+never had a unit is refused. Labels that were replaced and foreign codes cost none.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
 
-from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, case, literal, or_, select
-
-from app.audit import handovers
-from app.audit.events import Told, event_as_json, seen_times, told, told_events
-from app.audit.gaps import END, Found, Gap, Window, gaps_of, took_effect
-from app.audit.places import Answer, Places, utc
+from app.audit.events import event_words, seen_times
+from app.audit.gaps import Gap, gaps_of, took_effect
+from app.audit.gathered import Body, Gathered, body_of, pointed_to
+from app.audit.moments import local_time, utc
+from app.audit.places import Answer
 from app.audit.scope import Scope
-from app.audit.units import Standing, look_up
+from app.audit.timeline import BY_TOKEN, END, GIVEN, Happened, Inside, Statement, more
+from app.audit.units import label_retired, no_such_unit, refuse_blank
 from app.canon import JsonValue
-from app.custody._tables import EVENT, EVENT_UNIT, HANDOVER
-from app.custody.state import Handover
-from app.db import Int, ReadSession, Str
+from app.db import ReadSession, decode_json
+from app.errors import MalformedError
+from app.ids import parse_unit_id
+from app.keys.callers import token_hash, viewer_shown
 from app.keys.grants import Viewer
-from app.units._tables import CONTAINMENT, UNIT
+from app.rows import Rows, among, run
 
 MAX_ROWS = 1000
 DECIDES = frozenset({"verdict", "decision"})
-_HANDOVER: tuple[ColumnElement[Any], ...] = tuple(
-    HANDOVER.c[field.name].label(f"h_{field.name}") for field in fields(Handover)
-)
 
 
-# -- queries, made once: making one costs more than asking it -----------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whose history, as known when, and which page of it.
 
-_LEDGER: BindParameter[int] = bindparam("ledger", type_=Int)
+    `named` is a unit id, label or foreign code, as typed; `size` a tree size, None for now; `after` the last index of
+    the page before; `limit` at most 1000 events a page, gaps stand with the event that began them.
+    """
 
+    ledger_id: int
+    named: str
+    size: int | None = None
+    after: int | None = None
+    limit: int = MAX_ROWS
 
-def _windows_query() -> Select[Any]:
-    itself = select(
-        UNIT.c.unit, literal(-1, Int).label("since"), literal(END, Int).label("until"), literal(0, Int).label("depth")
-    ).where(UNIT.c.ledger_id == _LEDGER, UNIT.c.unit == bindparam("unit", type_=Str))
-    start, inside = itself.cte("windows", recursive=True), CONTAINMENT
-    known: BindParameter[int] = bindparam("known", type_=Int)
-    until = case((inside.c.until_index < known, inside.c.until_index), else_=literal(END, Int))
-    windows = start.union_all(
-        select(
-            inside.c.parent,
-            case((inside.c.since_index > start.c.since, inside.c.since_index), else_=start.c.since),
-            case((until < start.c.until, until), else_=start.c.until),
-            start.c.depth + 1,
-        ).where(
-            inside.c.ledger_id == _LEDGER, inside.c.child == start.c.unit, inside.c.since_index < known,
-            inside.c.since_index < start.c.until, until > start.c.since,
-        )
-    )  # fmt: skip
-    return select(windows).order_by(windows.c.depth, windows.c.since)
+    @property
+    def known(self) -> int:
+        """The tree size at which it is told."""
+        return END if self.size is None else self.size
 
+    def values(self) -> dict[str, object]:
+        """Return the values that both forms of the timeline need.
 
-def _told_query() -> Select[Any]:
-    indexes = select(EVENT_UNIT.c.leaf_index).where(_NAMING)
-    handover = and_(HANDOVER.c.ledger_id == _LEDGER, HANDOVER.c.release == EVENT.c.hash)
-    return told_events(_LEDGER, *_HANDOVER).outerjoin(HANDOVER, handover).where(EVENT.c.leaf_index.in_(indexes))
-
-
-_WINDOWS = _windows_query()
-# The key of `event_unit` begins with the unit, so this finds the rows; a range over the ledger would walk it.
-_NAMING = and_(EVENT_UNIT.c.ledger_id == _LEDGER, EVENT_UNIT.c.unit.in_(bindparam("units", expanding=True)))
-_NAMED = select(EVENT_UNIT.c.unit, EVENT_UNIT.c.leaf_index, EVENT_UNIT.c.seq).where(_NAMING)
-_TOLD = _told_query()
+        Raises:
+            MalformedError: `label_checksum`, a misread label; nothing was looked up.
+        """
+        code, named = None, None
+        try:
+            named = parse_unit_id(self.named)
+        except MalformedError as error:
+            if error.code == "label_checksum":
+                raise
+            code = self.named
+        return {"ledger": self.ledger_id, "named": named, "code": code, "known": self.known}
 
 
 def unit_history(
@@ -95,170 +93,241 @@ def unit_history(
         MalformedError: `label_checksum`.
         MissingError: No such unit for this viewer; `label_retired` with `successor`.
     """
-    scope = Scope.of(session, ledger_id, viewer)
-    standing = look_up(session, scope, named)
-    known = END if size is None else size
-    windows = _windows(session, ledger_id, standing.unit.unit, known)
-    found = _events(session, ledger_id, standing, windows, known)
-    gaps = sorted(gaps_of(session, ledger_id, windows, found, known), key=lambda gap: (gap.since, gap.kind))
-    first = after if after is not None else -1
-    page = [f for f in found if f.event.ref.leaf_index > first][: min(limit, MAX_ROWS)]
-    last = page[-1].event.ref.leaf_index if page else first
-    more = bool(found) and found[-1].event.ref.leaf_index > last
-    shown = [gap for gap in gaps if first < gap.since and (gap.since <= last or not more)]
+    question = Question(ledger_id, named, size, after, limit)
+    values = {**question.values(), "subject": viewer.subject, "place": viewer.place}
+    return tell(session, viewer, question, Gathered.of(_run(session, GIVEN, values)))
+
+
+def asked_by_token(question: Question, token: str, *, now_ms: int, demo: bool) -> tuple[str, tuple[object, ...]]:
+    """Return the statement of a timeline for who shows a token, and its values; who that is, `caller` says.
+
+    To be run on the database that is written, so that a revocation counts at once.
+
+    Args:
+        question: What is asked; its page may still be unknown.
+        token: As shown.
+        now_ms: The time that tokens expire by, UTC milliseconds.
+        demo: Whether mandates are judged at the time of the newest event.
+
+    Raises:
+        MalformedError: `label_checksum`.
+    """
+    values = {**question.values(), "token": token_hash(token), "now": now_ms, "demo": int(demo)}
+    return BY_TOKEN.sql, BY_TOKEN.values(values)
+
+
+def caller(gathered: Gathered, now_ms: int, *, demo: bool) -> Viewer:
+    """Return who asked a timeline by token.
+
+    Raises:
+        UnprovenError: `credentials`: unknown, expired, or its key or client was revoked or has lapsed.
+    """
+    asker = gathered.asker
+    mandate_ms = (asker.newest_ms or 0) if demo and asker is not None else now_ms
+    return viewer_shown(asker.shown() if asker is not None else None, now_ms, mandate_ms)
+
+
+def tell(session: ReadSession, viewer: Viewer, question: Question, gathered: Gathered) -> Answer:
+    """Tell a history from its timeline.
+
+    Args:
+        session: Reading, in the snapshot of the timeline.
+        viewer: Who asks; the timeline has the path of his place.
+        question: What was asked.
+        gathered: The timeline.
+
+    Returns:
+        As `unit_history`.
+
+    Raises:
+        MissingError: As `unit_history`.
+    """
+    unit = _seen(session, viewer, question, gathered)
+    story = Story(gathered.events, question)
+    story.take(_more(session, unit, story))
+    gaps = sorted(
+        gaps_of(unit, story.found, gathered.breaks, question.known), key=lambda gap: (gap.since, gap.kind)
+    )  # fmt: skip
+    first = question.after if question.after is not None else -1
+    page = [one for one in story.found if one.leaf_index > first][: min(question.limit, MAX_ROWS)]
+    last = page[-1].leaf_index if page else first
+    is_more = bool(story.found) and story.found[-1].leaf_index > last
+    shown = [gap for gap in gaps if first < gap.since and (gap.since <= last or not is_more)]
     return {
-        "unit": standing.unit.unit, "size": size, "items": _rows(session, ledger_id, found, page, shown, size),
-        "open_gaps": sum(gap.until is None for gap in gaps), "next": last if more else None,
+        "unit": unit, "size": question.size, "items": _rows(session, story, page, shown),
+        "open_gaps": sum(gap.until is None for gap in gaps), "next": last if is_more else None,
     }  # fmt: skip
+
+
+def _run(session: ReadSession, statement: Statement, values: Mapping[str, object]) -> Rows:
+    return run(session, statement.sql, *statement.values(values))
+
+
+# -- who may see it --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What of a unit decides who sees it."""
+
+    place: str
+    destination: str | None
+    agency: str
+    agencies: tuple[str, ...]
+
+    @classmethod
+    def of(cls, row: Inside) -> "_Sight":
+        agencies = decode_json(row.agencies)
+        assert isinstance(agencies, tuple)  # noqa: S101 - the column's shape
+        return cls(row.place, row.destination, row.agency, agencies)
+
+
+def _seen(session: ReadSession, viewer: Viewer, question: Question, gathered: Gathered) -> str:
+    """Return the id of the unit that was asked for, if the viewer sees it."""
+    path = gathered.asker.path if viewer.place is not None and gathered.asker is not None else None
+    scope = Scope(question.ledger_id, viewer, "" if viewer.place is None else path)
+    if not gathered.chain:
+        refuse_blank(session, scope, gathered.label)
+    unit, top = gathered.chain[0], gathered.chain[-1]
+    placed = {top.place: top.place_path, unit.destination: unit.destination_path}
+    inside = frozenset(
+        place for place, at in placed.items()
+        if place is not None and at is not None and scope.path is not None and at.startswith(scope.path)
+    )  # fmt: skip
+    if not scope.sees_unit(_Sight.of(unit), _Sight.of(top), inside):
+        raise no_such_unit()
+    if gathered.label is not None and gathered.label.status == "retired":
+        raise label_retired(gathered.label)
+    return unit.unit
 
 
 # -- events ----------------------------------------------------------------------------------------------
 
 
-def _windows(session: ReadSession, ledger_id: int, unit: str, known: int) -> list[Window]:
-    """Return the unit and every container with the intervals in which it lay inside, the unit itself first."""
-    return [Window(*row) for row in session.execute(_WINDOWS, {"ledger": ledger_id, "unit": unit, "known": known})]
+@dataclass(slots=True)
+class Story:
+    """The events of a history in ledger order, and their payloads as far as they were read."""
+
+    found: list[Happened]
+    question: Question
+    _bodies: dict[int, Body] = field(default_factory=dict)
+
+    def body(self, one: Happened) -> Body:
+        """Return the payload of an event."""
+        known = self._bodies.get(one.leaf_index)
+        if known is None:
+            known = self._bodies[one.leaf_index] = body_of(one.leaf)
+        return known
+
+    def take(self, events: Iterable[Happened]) -> None:
+        """Take events that are not among these yet."""
+        known = {one.leaf_index for one in self.found}
+        fresh = [one for one in events if one.leaf_index not in known]
+        if fresh:
+            self.found = sorted([*self.found, *fresh], key=lambda one: one.leaf_index)
 
 
-def _events(session: ReadSession, ledger_id: int, standing: Standing, windows: list[Window], known: int) -> list[Found]:
-    """Return the events of the history in ledger order, each once, through the innermost container."""
-    reach = _through(session, ledger_id, windows, known)
-    found: dict[int, Found] = {}
-    for row in session.execute(_TOLD, _named_in(ledger_id, windows)):
-        event = told(row)
-        if event.ref.leaf_index in reach:
-            via, seq = reach[event.ref.leaf_index]
-            found[event.ref.leaf_index] = Found(event, via, seq, _handover(row))
-    reached = _reached(found.values())
-    for event in _more(session, ledger_id, standing, [one.event for one in found.values()], known):
-        via = reached.get(event.ref.hash, reached.get(event.ref.leaf_index))
-        found.setdefault(event.ref.leaf_index, Found(event, via, None, None))
-    return [found[index] for index in sorted(found)]
+def _more(session: ReadSession, unit: str, story: Story) -> Iterator[Happened]:
+    """Yield what belongs to the history without naming the unit, or in the unit's name by another label.
 
-
-def _named_in(ledger_id: int, windows: list[Window]) -> dict[str, Any]:
-    """Return the parameters of `_NAMING`: the unit and all that ever contained it."""
-    return {"ledger": ledger_id, "units": sorted({window.unit for window in windows})}
-
-
-def _through(
-    session: ReadSession, ledger_id: int, windows: list[Window], known: int
-) -> dict[int, tuple[str | None, int | None]]:
-    """Return by leaf index the innermost container through which it reached the unit, or its place in the chain."""
-    named: dict[str, list[tuple[int, int | None]]] = {}
-    for unit, index, seq in session.execute(_NAMED, _named_in(ledger_id, windows)):
-        named.setdefault(unit, []).append((index, seq))
-    reach: dict[int, tuple[str | None, int | None]] = {}
-    for window in windows:
-        for index, seq in named.get(window.unit, ()):
-            if window.holds(index, known):
-                reach.setdefault(index, (window.unit, None) if window.depth else (None, seq))
-    return reach
-
-
-def _reached(events: Iterable[Found]) -> dict[str | int | None, str | None]:
-    """Return through which container a decided event (by hash) and a retraction (by index) reached the unit."""
-    found: dict[str | int | None, str | None] = {}
-    for one in events:
-        if one.event.ref.type in DECIDES:
-            found[one.event.details["event"]] = one.via
-        found[one.event.ref.retracted_index] = one.via
-    return found
-
-
-def _handover(row: Any) -> Handover | None:
-    return handovers.handover(row[-len(_HANDOVER) :]) if row.h_release is not None else None
-
-
-def _more(
-    session: ReadSession, ledger_id: int, standing: Standing, events: Sequence[Told], known: int
-) -> Iterator[Told]:
-    """Yield what belongs to the history without naming the unit.
-
-    The event that a verdict decided, the retraction that marked an event, and what named the unit by another
-    label of it.
+    The event that a verdict decided and the retraction that marked an event reached the unit the way of these.
     """
-    hashes = {event.details["event"] for event in events if event.ref.type in DECIDES}
-    marks = {event.ref.retracted_index for event in events if event.ref.retracted_index is not None}
-    labels = _other_labels(standing, events)
+    decided: dict[str, str | None] = {}
+    marked: dict[int, str | None] = {}
+    for one in story.found:
+        if one.type in DECIDES:
+            decided[story.body(one)["details"]["event"]] = one.via
+        if one.retracted_index is not None:
+            marked[one.retracted_index] = one.via
+    labels = _other_labels(unit, story)
+    hashes = decided.keys() - {one.hash for one in story.found}
+    marks = marked.keys() - {one.leaf_index for one in story.found}
     if not (hashes or marks or labels):
         return
-    by_label = select(EVENT_UNIT.c.leaf_index).where(
-        EVENT_UNIT.c.ledger_id == ledger_id, EVENT_UNIT.c.unit.in_(sorted(labels))
-    )
-    wanted = (
-        (hashes, EVENT.c.hash.in_(sorted(hashes))),
-        (marks, EVENT.c.leaf_index.in_(sorted(marks))),
-        (labels, EVENT.c.leaf_index.in_(by_label)),
-    )
-    for row in session.execute(told_events(ledger_id).where(or_(*(condition for any_, condition in wanted if any_)))):
-        event = told(row)
-        if event.ref.leaf_index < known:
-            yield event
+    for one in _pointed(session, story.question, sorted(hashes), sorted(marks), sorted(labels)):
+        via = decided.get(one.hash, marked.get(one.leaf_index))
+        yield one._replace(unit=via, depth=int(via is not None))
 
 
-def _other_labels(standing: Standing, events: Iterable[Told]) -> set[str]:
+def _pointed(
+    session: ReadSession, question: Question, hashes: Sequence[str], marks: Sequence[int], labels: Sequence[str]
+) -> list[Happened]:
+    """Return events by hash, by index, and by a label that they named."""
+    values: dict[str, object] = {"ledger": question.ledger_id, "known": question.known}
+    conditions = []
+    columns = (("hashes", "e.hash", hashes), ("marks", "e.leaf_index", marks), ("labels", "x.unit", labels))
+    for name, column, wanted in columns:
+        if wanted:
+            condition, values[name] = among(session, column, wanted)
+            condition = condition.replace("?", f":{name}")
+            if name == "labels":
+                named = "SELECT x.leaf_index FROM event_unit x WHERE x.ledger_id = :ledger AND"
+                condition = f"e.leaf_index IN ({named} {condition})"
+            conditions.append(condition)
+    return [Happened._make(row) for row in _run(session, Statement.of(more(conditions)), values)]
+
+
+def _other_labels(unit: str, story: Story) -> set[str]:
     """Return the labels that were printed for the unit after its first."""
     lines = [
         line
-        for event in events
-        if event.ref.type == "unit.commission" and event.ref.result == "accepted"
-        for line in event.details["lines"]
+        for one in story.found
+        if one.type == "unit.commission" and one.result == "accepted"
+        for line in story.body(one)["details"]["lines"]
         if line["act"] == "reprint"
     ]
-    known = {standing.unit.unit}
+    known = {unit}
     for line in lines:
         if line["of"] in known:
             known.add(line["unit"])
-    return known - {standing.unit.unit}
+    return known - {unit}
 
 
 # -- rows ------------------------------------------------------------------------------------------------
 
 
-def _rows(
-    session: ReadSession, ledger_id: int, found: Sequence[Found], page: Sequence[Found], gaps: Sequence[Gap],
-    size: int | None,
-) -> list[JsonValue]:  # fmt: skip
+def _rows(session: ReadSession, story: Story, page: Sequence[Happened], gaps: Sequence[Gap]) -> list[JsonValue]:
     """Tell a page: events in ledger order, each gap after the event that began it."""
-    places = Places.load(session, ledger_id, (one.event.ref.place for one in found))
-    seen = seen_times(session, ledger_id, (one.event for one in page))
-    corrected = _corrections(found, END if size is None else size)
-    by_index = {one.event.ref.leaf_index: one.event for one in found}
-    keyed: list[tuple[tuple[int, int], JsonValue]] = [
-        ((one.event.ref.leaf_index, 0), {
-            "kind": "event", **event_as_json(one.event, places, seen, size=size), "via": one.via, "seq": one.seq,
-            "corrected": list(corrected.get(one.event.ref.hash, ())),
-        })
-        for one in page
-    ]  # fmt: skip
-    keyed += [((gap.since, 1), _gap_as_json(gap, by_index, places)) for gap in gaps]
-    return [row for _, row in sorted(keyed, key=lambda pair: pair[0])]
+    question, corrected = story.question, _corrections(story)
+    bodies = [story.body(one) for one in page]
+    cited = [(body["checkpoint"]["size"], body["checkpoint"]["root"]) for body in bodies]
+    seen = seen_times(session, question.ledger_id, cited)
+    items: list[JsonValue] = []
+    for one, body, tree in zip(page, bodies, cited, strict=True):
+        row = event_words(one, pointed_to(body), seen.get(tree), one.place_name, one.zone, question.size)
+        row["via"], row["seq"] = one.via, one.seq
+        row["corrected"] = list(corrected[one.hash]) if one.hash in corrected else []
+        items.append({"kind": "event", **row})
+    if not gaps:
+        return items
+    by_index = {one.leaf_index: one for one in story.found}
+    places = [(one.leaf_index, 0) for one in page] + [(gap.since, 1) for gap in gaps]
+    items += [_gap_as_json(gap, by_index) for gap in gaps]
+    return [row for _, row in sorted(zip(places, items, strict=True), key=itemgetter(0))]
 
 
-def _corrections(found: Iterable[Found], known: int) -> dict[str, list[str]]:
+def _corrections(story: Story) -> dict[str, list[str]]:
     """Return the hashes of the accepted corrections by what they correct."""
     corrected: dict[str, list[str]] = {}
-    for one in found:
-        if one.event.ref.type == "correction" and took_effect(one.event, known):
-            corrected.setdefault(one.event.details["target"], []).append(one.event.ref.hash)
+    for one in story.found:
+        if one.type == "correction" and took_effect(one, story.question.known):
+            corrected.setdefault(story.body(one)["details"]["target"], []).append(one.hash)
     return corrected
 
 
-def _gap_as_json(gap: Gap, events: dict[int, Told], places: Places) -> Answer:
+def _gap_as_json(gap: Gap, events: Mapping[int, Happened]) -> Answer:
     return {
-        "kind": "gap", "gap": gap.kind, "cause": gap.cause, "from": _edge(gap.since, events, places),
-        "to": _edge(gap.until, events, places), "via": gap.via, "handover": gap.handover, "ended_by": gap.ended_by,
+        "kind": "gap", "gap": gap.kind, "cause": gap.cause, "from": _edge(gap.since, events),
+        "to": _edge(gap.until, events), "via": gap.via, "handover": gap.handover, "ended_by": gap.ended_by,
     }  # fmt: skip
 
 
-def _edge(index: int | None, events: dict[int, Told], places: Places) -> JsonValue:
+def _edge(index: int | None, events: Mapping[int, Happened]) -> JsonValue:
     """Tell one end of a gap: the leaf, and the time at which we learned of it."""
     if index is None:
         return None
     event = events.get(index)
     if event is None:
         return {"index": index, "event": None, "at": None, "local": None}
-    ref = event.ref
-    at, local = utc(ref.received_ms), places.local(ref.received_ms, ref.place)
-    return {"index": index, "event": ref.hash, "at": at, "local": local}
+    local = local_time(event.received_ms, event.zone) if event.zone is not None else None
+    return {"index": index, "event": event.hash, "at": utc(event.received_ms), "local": local}

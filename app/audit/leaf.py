@@ -57,6 +57,11 @@ class Recorded:
     links: tuple[Link, ...]
     received_ms: int
 
+    @property
+    def payload(self) -> bytes:
+        """The signed bytes of the event."""
+        return self.jws.payload
+
 
 def read_leaf(index: int, data: bytes) -> Recorded:
     """Read leaf bytes strictly.

@@ -6,19 +6,18 @@ local times. A moment is told twice: in UTC, and, where a place is known, in tha
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import RowMapping, bindparam, select
 
+from app.audit.moments import local_time, utc
 from app.audit.scope import Scope, below, subtree
 from app.canon import JsonValue
-from app.clock import rfc3339_ms
 from app.db import Int, ReadSession
 from app.errors import MissingError
 from app.keys.grants import Viewer
 from app.units._tables import PLACE
 
+__all__ = ["Answer", "Places", "list_places", "one_place", "utc"]
 Answer = dict[str, JsonValue]
 MAX_PLACES = 500
 MAX_CHILDREN = 2000
@@ -44,22 +43,15 @@ class Places:
         """Return a place's name, None for one that the policy does not know."""
         return self.known[place][0] if place is not None and place in self.known else None
 
+    def zone(self, place: str | None) -> str | None:
+        """Return a place's zone, None for one that the policy does not know."""
+        return self.known[place][1] if place is not None and place in self.known else None
+
     def local(self, ms: int | None, place: str | None) -> str | None:
         """Write an instant in a place's zone with its offset; None when either is unknown."""
         if ms is None or place is None or place not in self.known:
             return None
         return local_time(ms, self.known[place][1])
-
-
-def local_time(ms: int, zone: str) -> str:
-    """Write an instant (UTC milliseconds) as RFC 3339 in a zone, with the zone's offset."""
-    moment = datetime.fromtimestamp(ms // 1000, tz=UTC).replace(microsecond=ms % 1000 * 1000)
-    return moment.astimezone(ZoneInfo(zone)).isoformat(timespec="milliseconds")
-
-
-def utc(ms: int | None) -> str | None:
-    """Write an instant in UTC with `Z`, or None."""
-    return rfc3339_ms(ms) if ms is not None else None
 
 
 def list_places(

@@ -8,9 +8,9 @@ the history at a past size and tests share this text with intake.
 
 from array import array
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from app.audit.ahead import AnyLeaf, Arrived, prove_each
 from app.audit.heads import HeadsWatch
 from app.audit.leaf import Recorded, read_leaf
 from app.canon import JsonValue, b64url_decode, b64url_encode
@@ -32,7 +32,7 @@ from app.units.state import Unit
 ReadDocument = Callable[[str], bytes | None]
 """Gives the bytes of a stored document by hash; they are hashed again before they are believed."""
 
-OnUnproven = Callable[[Recorded, UnprovenError], None]
+OnUnproven = Callable[[AnyLeaf, UnprovenError], None]
 
 NOT_THERE_YET = frozenset({"document_missing", "ids_missing"})
 """Refusals for a document that was not stored when the event came; that it came later changes nothing."""
@@ -82,7 +82,7 @@ class _AbsentDocument(Exception):  # noqa: N818 - a signal through the rules, wh
 class Replayed:
     """One leaf beside what the rules make of its event now; `differences` names what is not the same."""
 
-    recorded: Recorded
+    recorded: AnyLeaf
     step: Step
     differences: tuple[str, ...] = ()
 
@@ -120,7 +120,7 @@ class Replayer:
         self._roots: dict[int, str] = {}
         self._keys: dict[str, PublicKey] = {}
         self._ahead: dict[int, Jws] = {}
-        self._taken: Recorded | None = None
+        self._taken: AnyLeaf | None = None
         self._releases: dict[str, bytes] = {}
         self._walk = Walk(self.facts, 0, self._seen, self._document, self._rebuild)
 
@@ -129,8 +129,8 @@ class Replayer:
         """The number of leaves taken."""
         return self._walk.size
 
-    def take(self, leaf: bytes | Recorded) -> Replayed:
-        """Replay the next leaf, from its bytes or as `read_leaf` gave it at this index.
+    def take(self, leaf: bytes | AnyLeaf) -> Replayed:
+        """Replay the next leaf, from its bytes or as it was read at this index.
 
         Raises:
             MalformedError, TooLargeError: The bytes are no leaf (`app.audit.leaf`).
@@ -139,7 +139,7 @@ class Replayer:
             TamperError: `rules_version`, judged by rules that this software does not have; `unjudgeable`,
                 the rules cannot make sense of the event at all.
         """
-        recorded = leaf if isinstance(leaf, Recorded) else read_leaf(self.size, leaf)
+        recorded = read_leaf(self.size, leaf) if isinstance(leaf, bytes) else leaf
         if recorded.index != self.size:
             raise RuntimeError("leaves are replayed in order")
         if recorded.verdict.rules != RULES_VERSION:
@@ -165,21 +165,16 @@ class Replayer:
         """Prove the signatures of the next leaves together, as far as the keys that are known by now go.
 
         Nothing is decided here: what cannot be proven yet is proven or refused in its turn. A key that is known stays
-        what it is, since its name is its hash. Signatures of one kind after each other find code and tables in the
-        caches: they cost a fifth less than between the rules.
+        what it is, since its name is its hash.
         """
-        if not self._signatures:
-            return
-        for recorded in sorted(leaves, key=lambda leaf: leaf.jws.signatures[0].alg):
-            with suppress(UnprovenError):
-                prove(recorded.jws, self._public_key)
-                self._ahead[recorded.index] = recorded.jws
+        if self._signatures:
+            self._ahead |= {recorded.index: recorded.jws for recorded in prove_each(leaves, self._public_key)}
 
-    def check_signers(self, recorded: Recorded) -> None:
+    def check_signers(self, recorded: AnyLeaf) -> None:
         """Prove the signatures under keys that earlier leaves enrolled, where asked; else only look the keys up."""
         if isinstance(recorded.event.details, LedgerGenesis):
             self._keys.update(genesis_keys(recorded.event.details))
-        if not self._signatures or self._ahead.pop(recorded.index, None) is recorded.jws:
+        if not self._signatures or self._is_proven(recorded):
             return
         try:
             own = introduced(recorded.event)
@@ -188,6 +183,17 @@ class Replayer:
             if self._on_unproven is None:
                 raise
             self._on_unproven(recorded, error)
+
+    def _is_proven(self, recorded: AnyLeaf) -> bool:
+        """Say whether the signatures were proven before this leaf's turn, under keys that are enrolled by now.
+
+        Another process proves under any key of the right name, enrolled or not: whether it is, is looked up here, as
+        `prove` does it first of all. What is not settled here is proven again, and refused by the same words.
+        """
+        if not isinstance(recorded, Arrived):
+            return self._ahead.pop(recorded.index, None) is recorded.jws
+        known = [(self._public_key(kid), alg) for kid, alg in recorded.proven_by]
+        return bool(known) and all(key is not None and key.alg == alg for key, alg in known)
 
     def _public_key(self, kid: str) -> PublicKey | None:
         known = self._keys.get(kid)
@@ -213,7 +219,7 @@ class Replayer:
             return ("verdict_missing",)
         return ()
 
-    def _judge(self, recorded: Recorded) -> Step:
+    def _judge(self, recorded: AnyLeaf) -> Step:
         event, self._taken = recorded.event, recorded
         target = self._target(event.details.event) if event.type.name == "verdict" else None
         code = event.details.code if event.type.name == "verdict" else recorded.verdict.code
@@ -226,7 +232,7 @@ class Replayer:
                     self._lay_out_ids(one.details.ids_hash, accepted=told == "accepted")
                 elif one is not None and isinstance(one.details, PolicyPublish | PlanPublish):
                     self._needed.add(one.details.document)
-            return self._walk.take(event, recorded.value, recorded.received_ms)
+            return self._walk.take(event, None, recorded.received_ms)  # the envelope: `_rebuild` has it
         except _AbsentDocument as absent:
             raise MissingDocumentError(
                 "A document that the rules used is missing or damaged.", code="document", document=str(absent)
@@ -251,26 +257,29 @@ class Replayer:
         return self._walk.bodies.get(told)
 
     def _rebuild(
-        self, index: int, jws: JsonValue, verdict: dict[str, JsonValue], links: tuple[Link, ...], received_ms: int
+        self, index: int, _: JsonValue, verdict: dict[str, JsonValue], links: tuple[Link, ...], received_ms: int
     ) -> Leaf:
         """Build the leaf anew, as `build_leaf`; where all its parts are those of the leaf as it stands, that is it.
 
         A leaf that `read_leaf` let pass is the canonical form of exactly these parts, which have one each. So equal
-        parts have equal bytes, and writing and hashing them again could only repeat what is known.
+        parts have equal bytes, and writing and hashing them again could only repeat what is known. The envelope is
+        that of the leaf which is being judged, always.
         """
         told = self._taken
-        if told is not None and jws is told.value and links == told.links and received_ms == told.received_ms:
+        if told is None:
+            raise RuntimeError("no leaf is being judged")
+        if links == told.links and received_ms == told.received_ms:
             said = told.verdict
             if verdict == {"result": said.result, "code": said.code, "rules": said.rules, "policy": said.policy}:
                 return Leaf(index, told.data, told.hash, links)
-        return build_leaf(index, jws, verdict, links, received_ms)
+        return build_leaf(index, told.value, verdict, links, received_ms)
 
     def _lay_out_ids(self, content_hash: str, *, accepted: bool) -> None:
         """Lay a list of ids before the rules; one that was refused for another reason may never have come."""
         if accepted or self._read_document(content_hash) is not None:
             self.facts.documents[content_hash] = self._bytes_of(content_hash)
 
-    def _remember(self, recorded: Recorded, step: Step) -> None:
+    def _remember(self, recorded: AnyLeaf, step: Step) -> None:
         self.tree.append(b64url_decode(recorded.hash))
         self.received.append(recorded.received_ms)
         if step.leaf.hash != recorded.hash:  # what follows was chained to the leaf as it stands
@@ -286,14 +295,14 @@ class Replayer:
             if changed:
                 changed.clear()
 
-    def _forget(self, recorded: Recorded, step: Step) -> None:
+    def _forget(self, recorded: AnyLeaf, step: Step) -> None:
         """Let go of events that nobody asks for again; of a release, which the clock may speak of, bytes are enough."""
         event = recorded.event
         if step.judgement.result in {"pending", "held"} or event.type.name == _DECISION:
             return
         del self._walk.bodies[event.hash]
         if event.type.name == _RELEASE:
-            self._releases[event.hash] = recorded.jws.payload
+            self._releases[event.hash] = recorded.payload
 
     # -- what the walk asks for ----------------------------------------------------------------------
 
@@ -323,7 +332,7 @@ class Replayer:
         return data
 
 
-def compare(recorded: Recorded, step: Step) -> tuple[str, ...]:
+def compare(recorded: AnyLeaf, step: Step) -> tuple[str, ...]:
     """Name what differs between a leaf and its rebuilt self: `verdict`, `links`, or `bytes` for anything else."""
     if step.leaf.data == recorded.data:
         return ()

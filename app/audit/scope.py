@@ -18,6 +18,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 from sqlalchemy import BindParameter, ColumnElement, Select, Text, and_, bindparam, func, or_, select, true, type_coerce
 from sqlalchemy.sql.expression import CTE
@@ -27,9 +28,23 @@ from app.db import Int, ReadSession, Str
 from app.errors import MissingError
 from app.keys.grants import Viewer
 from app.units._tables import PLACE, UNIT
-from app.units.state import Unit
 
 Predicate = ColumnElement[bool]
+
+
+class Sighted(Protocol):
+    """What of a unit decides who sees it: a `Unit`, or as much of one."""
+
+    @property
+    def place(self) -> str: ...  # noqa: D102 - as `Unit`, and so the others
+    @property
+    def destination(self) -> str | None: ...  # noqa: D102
+    @property
+    def agency(self) -> str: ...  # noqa: D102
+    @property
+    def agencies(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
 _LEDGER: BindParameter[int] = bindparam("ledger", type_=Int)
 _PATH = select(PLACE.c.path).where(PLACE.c.ledger_id == _LEDGER, PLACE.c.place == bindparam("place", type_=Str))
 _PATHS = select(PLACE.c.place, PLACE.c.path).where(
@@ -152,7 +167,7 @@ class Scope:
         told = session.execute(_PATHS, {"ledger": self.ledger_id, "places": named})
         return frozenset(place for place, path in told if self.path is not None and path.startswith(self.path))
 
-    def sees_unit(self, unit: Unit, outermost: Unit, inside: frozenset[str]) -> bool:
+    def sees_unit(self, unit: Sighted, outermost: Sighted, inside: frozenset[str]) -> bool:
         """Say whether the viewer sees a unit.
 
         Args:

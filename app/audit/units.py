@@ -7,13 +7,14 @@ where the load is. `chain.head` is the unit's ETag.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, literal, select
 
 from app.audit import discrepancies, handovers
 from app.audit.places import Answer, Places, utc
 from app.audit.scope import Scope
+from app.audit.timeline import Worn
 from app.canon import JsonValue
 from app.custody._tables import EVENT, HANDOVER
 from app.db import Int, ReadSession, Str
@@ -84,20 +85,22 @@ def look_up(session: ReadSession, scope: Scope, named: str) -> Standing:
     label = Label(*row) if row is not None else None
     chain = _chain(session, scope.ledger_id, label.unit if label is not None and label.unit else key)
     if not chain:
-        _refuse_blank(session, scope, label)
+        refuse_blank(session, scope, label)
     top = chain[-1]
     if not scope.sees_unit(chain[0], top, scope.inside(session, (top.place, chain[0].destination))):
-        raise _missing()
+        raise no_such_unit()
     if label is not None and label.status == "retired":
-        raise _retired(label)
+        raise label_retired(label)
     return Standing(chain[0], tuple(chain[1:]), label)
 
 
-def _missing() -> MissingError:
+def no_such_unit() -> MissingError:
+    """Return what is said of a unit that is not there, or not for this viewer."""
     return MissingError("There is no such unit.")
 
 
-def _retired(label: Label) -> MissingError:
+def label_retired(label: Label | Worn) -> MissingError:
+    """Return what is said of a label that was replaced or spoiled."""
     return MissingError(
         "That label was retired; scan the one that replaced it.",
         code="label_retired", label=label.label, successor=label.successor,
@@ -115,7 +118,7 @@ def _canonical(session: ReadSession, scope: Scope, named: str) -> str:
         select(ALIAS.c.unit).where(ALIAS.c.ledger_id == scope.ledger_id, ALIAS.c.code == named)
     ).scalar()
     if bound is None:
-        raise _missing()
+        raise no_such_unit()
     return bound
 
 
@@ -124,15 +127,15 @@ def _chain(session: ReadSession, ledger_id: int, unit: str) -> list[Unit]:
     return [Unit(*row) for row in session.execute(_UPWARDS, {"ledger": ledger_id, "unit": unit})]
 
 
-def _refuse_blank(session: ReadSession, scope: Scope, label: Label | None) -> None:
+def refuse_blank(session: ReadSession, scope: Scope, label: Label | Worn | None) -> NoReturn:
     """Say that a spoiled label was retired, to those who see its issue; anything else is missing."""
     if label is not None and label.status == "retired":
         issued = select(EVENT.c.hash).where(
             EVENT.c.ledger_id == scope.ledger_id, EVENT.c.hash == label.block, scope.event_in()
         )
         if session.execute(issued).first() is not None:
-            raise _retired(label)
-    raise _missing()
+            raise label_retired(label)
+    raise no_such_unit()
 
 
 def unit_state(

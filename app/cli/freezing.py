@@ -29,6 +29,7 @@ from app.db import Database, ReadSession
 from app.errors import MissingError, RefusedError
 from app.ledger import freezing
 from app.ledger.append import Head, read_head
+from app.ledger.fencing import take
 from app.ledger.highwater import HighWater
 
 Json = Annotated[bool, typer.Option("--json", help="Print data.")]
@@ -148,6 +149,7 @@ def remark(
             now = read_head(session, head.name, lock=True)
             now_ms = SystemClock().now_ms()
             freezing.raise_alarm(session, now.ledger_id, now_ms, kind="remarked", source="operator", detail=reason)
+            take(session, now)  # who decides that this database is the newest decides that it may be written
         HighWater.make(path, now.origin, now.size, now.root).close()
         print(f"{now.origin} is marked anew at {now.size} leaves in {path}.")
         print(

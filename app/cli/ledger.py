@@ -20,7 +20,7 @@ import typer
 
 from app.audit.following import documents_named
 from app.canon import b64url_encode
-from app.cli import freezing, mirror, stamps
+from app.cli import freezing, mirror, stamps, takeover
 from app.cli.fsck import open_database
 from app.cli.pace import Pace
 from app.config import Settings
@@ -45,6 +45,7 @@ def register(app: typer.Typer) -> None:
     mirror.register(commands)
     stamps.register(commands)
     freezing.register(commands)
+    takeover.register(commands)
     app.add_typer(commands, name="ledger")
 
 

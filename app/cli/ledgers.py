@@ -1,6 +1,7 @@
-"""`custody ledgers`: the signed list of ledgers that verifiers pin. `key` makes its key, `sign` signs, `show` reads.
+"""`custody ledgers`: the signed list of ledgers that verifiers pin, and the trees of all of them.
 
-Whoever is trusted to say which ledgers there are (a commission, a supervisor) keeps the key, apart from every ledger.
+`key` makes its key, `sign` signs, `show` reads, `verify` verifies the tree of every ledger of a list. Whoever is
+trusted to say which ledgers there are (a commission, a supervisor) keeps the key, apart from every ledger.
 See docs/ledger.md, "Several ledgers".
 """
 
@@ -13,7 +14,9 @@ from typing import Annotated, Any
 
 import typer
 
-from app.errors import MissingError, RefusedError
+from app.cli.mirror import USAGE, Processes
+from app.cli.trees import verify_listed
+from app.errors import MissingError, RefusedError, ServiceError
 from app.keys.files import read_private, write_private
 from app.ledger.directory import LedgerList, Listed, open_list, sign_list
 from app.ledger.note import MAX_NOTE_BYTES, SignatureType, SignerKey, VerifierKey
@@ -27,6 +30,7 @@ def register(app: typer.Typer) -> None:
     commands.command("key")(key)
     commands.command("sign")(sign)
     commands.command("show")(show)
+    commands.command("verify")(verify)
     app.add_typer(commands, name="ledgers")
 
 
@@ -67,6 +71,25 @@ def show(
         return
     for one in found.ledgers:
         sys.stdout.write("".join(f"{name:8} {value}\n" for name, value in _told(one).items() if value) + "\n")
+
+
+def verify(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A signed list.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the trees are, a folder of any name each.")],
+    vkey: Annotated[str, typer.Option(help="The list's pinned verifier key.")],
+    processes: Processes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify the trees of all listed ledgers side by side, as `custody ledger verify` does each.
+
+    Exit code: 0 PASS, 1 FAIL, 2 usage, 3 INCOMPLETE; that of the worst.
+    """
+    try:
+        code = verify_listed(read_list(file, vkey), folder, processes, as_json=as_json)
+    except ServiceError as error:
+        typer.echo(error.detail, err=True)
+        raise typer.Exit(USAGE) from None
+    raise typer.Exit(code)
 
 
 def read_list(file: Path, vkey: str) -> LedgerList:

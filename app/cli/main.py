@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from sqlalchemy.exc import DBAPIError
 
-from app.cli import client, founder, fsck, init, ledger, ledgers, migrate, serve, verify, witness
+from app.cli import client, export, founder, fsck, init, ledger, ledgers, migrate, serve, verify, witness
 from app.cli.bench import command as bench
 from app.cli.demo import command as demo
+from app.cli.simulate import command as simulate
 from app.errors import ServiceError
 
 app = typer.Typer(
@@ -21,7 +22,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for topic in (demo, serve, init, founder, migrate, client, verify, fsck, ledger, ledgers, witness, bench):
+for topic in (
+    demo, serve, init, founder, migrate, client, verify, fsck, ledger, ledgers, export, witness, bench, simulate,
+):  # fmt: skip
     topic.register(app)
 
 

@@ -1,8 +1,10 @@
 """`custody migrate`: bring the tables of a database up to this version, as the role that owns them."""
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import typer
 from alembic import command
@@ -11,17 +13,30 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
 import app
+from app.cli.citus import spread
 from app.config import Settings
 from app.db import normal_url
 
+SQLITE_PAGE_BYTES = 8192
+"""Seven leaves to a page and not two: a page of SQLite's default size would stay a third empty."""
+RANGES_AHEAD = 1
+"""Ranges of leaves that stand ready beyond the largest ledger; what finds none goes into the rest, and is as safe."""
+RANGE_NAME = re.compile(r"ledger_leaf_(\d+|rest)")
+"""What PostgreSQL's ranges of leaves are called."""
 MIGRATIONS = Path(app.__file__).resolve().parent.parent / "migrations"
 
 
-def upgrade(url: str) -> None:
+def upgrade(url: str, *, distribute: bool = False) -> None:
     """Run every revision that a database lacks; nothing happens when it has them all.
+
+    On PostgreSQL ranges of leaves are made ahead, and on Citus what is not distributed yet is.
 
     Args:
         url: URL of the role that owns the tables (or will).
+        distribute: On Citus, move the ledgers that are there to the nodes, too.
+
+    Raises:
+        NotSpreadError: On Citus, there are ledgers that are not distributed and `distribute` does not ask for it.
     """
     target = normal_url(url)
     if target.get_backend_name() == "sqlite" and target.database:
@@ -29,9 +44,24 @@ def upgrade(url: str) -> None:
     engine = create_engine(target, poolclass=NullPool)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-        event.listen(engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
+        event.listen(engine, "connect", _sqlite_connection)
     with engine.connect() as connection:
         _run(connection)
+    if engine.dialect.name == "postgresql":
+        with engine.begin() as connection:
+            connection.exec_driver_sql("SELECT custody_leaf_ranges(%s)", (RANGES_AHEAD,))
+        spread(url, with_rows=distribute)
+
+
+def _sqlite_connection(raw: Any, _record: object) -> None:
+    """Leave transactions to us, and give a file that is new its page size; one that exists keeps its own."""
+    raw.isolation_level = None
+    raw.execute(f"PRAGMA page_size={SQLITE_PAGE_BYTES}")
+
+
+def is_declared(name: str | None, kind: str, _parents: object) -> bool:
+    """Say whether a table is one of the metadata's own, and not a range of one (Alembic's `include_name`)."""
+    return kind != "table" or not RANGE_NAME.fullmatch(name or "")
 
 
 def _make_private(path: Path) -> None:
@@ -42,14 +72,22 @@ def _make_private(path: Path) -> None:
 
 
 def _run(connection: Connection) -> None:
+    command.upgrade(configuration(connection), "head")
+
+
+def configuration(connection: Connection) -> Config:
+    """Return Alembic's configuration over an open connection."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config
 
 
-INSERT_ONLY = ("event", "event_unit", "ledger_leaf", "ledger_checkpoint", "tally", "document")
+INSERT_ONLY = (
+    "event", "event_unit", "ledger_leaf", "ledger_checkpoint", "ledger_alarm", "ledger_stamp", "head_commit", "tally",
+    "document", "ledger_name",
+)  # fmt: skip
 EXTEND_ONLY = ("ledger_tile",)
 
 
@@ -67,7 +105,11 @@ def grant(migration_url: str, writer: str | None, reader: str | None = None) -> 
         if writer:
             name = quote(writer)
             connection.exec_driver_sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}")
-            for table in INSERT_ONLY:
+            ranges = connection.exec_driver_sql(
+                "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent::regclass::text = ANY(%s)",
+                (list(INSERT_ONLY),),
+            ).scalars()
+            for table in (*INSERT_ONLY, *ranges.all()):  # a range could be named in the place of its table
                 connection.exec_driver_sql(f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM {name}")
             for table in EXTEND_ONLY:
                 connection.exec_driver_sql(f"REVOKE DELETE, TRUNCATE ON {table} FROM {name}")
@@ -93,11 +135,13 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command()
-    def migrate() -> None:
+    def migrate(
+        distribute: bool = typer.Option(False, help="On Citus, move the ledgers of this database to the nodes."),
+    ) -> None:
         """Bring the database up to this version; on PostgreSQL grant the service's role its privileges."""
         settings = Settings()
         owner = settings.migration_url or settings.url()
-        upgrade(owner)
+        upgrade(owner, distribute=distribute)
         writer, reader = other_roles(settings)
         if writer or reader:
             grant(owner, writer, reader)

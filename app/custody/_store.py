@@ -16,8 +16,9 @@ from app.custody._tables import (
 )
 from app.custody.heads import Place
 from app.custody.state import Discrepancy, EventRef, Handover, Meta, Shard, Tally, Waiting
-from app.db import RecordTable, Session, WriteSession, among, bulk_insert, decode_json, encode_json, run
+from app.db import Session, WriteSession, decode_json, encode_json
 from app.ledger.amendable import Tiles
+from app.rows import RecordTable, among, bulk_insert, run, run_many
 
 METAS = RecordTable(META, Meta, "id")
 HANDOVERS = RecordTable(HANDOVER, Handover, "release")
@@ -38,21 +39,13 @@ _FROM = (
 )
 
 
-def _among(session: Session, column: str, keys: Sequence[object]) -> tuple[str, object]:
-    if session.dialect.name == "sqlite":
-        return f"{column} IN (SELECT value FROM json_each(?))", encode_json(list(keys))
-    return f"{column} = ANY(%s)", list(keys)
-
-
 def refs(session: Session, ledger_id: int, column: str, keys: Iterable[object]) -> list[EventRef]:
     """Return the recorded events whose `hash`, `event_id` or `leaf_index` is among the keys."""
     wanted = sorted(set(keys))  # type: ignore[type-var]
     if not wanted:
         return []
-    condition, value = _among(session, f"e.{column}", wanted)
-    mark = "?" if session.dialect.name == "sqlite" else "%s"
-    rows = session.exec_driver_sql(f"{_FROM} WHERE e.ledger_id = {mark} AND {condition}", (ledger_id, value))
-    return [EventRef(*row) for row in rows]
+    condition, value = among(session, f"e.{column}", wanted)
+    return [EventRef(*row) for row in run(session, f"{_FROM} WHERE e.ledger_id = ? AND {condition}", ledger_id, value)]
 
 
 def refs_by_id(session: Session, ledger_id: int, names: Iterable[tuple[str, str]]) -> list[EventRef]:
@@ -63,13 +56,11 @@ def refs_by_id(session: Session, ledger_id: int, names: Iterable[tuple[str, str]
     pair = "(e.author, e.event_id) IN (SELECT"
     if session.dialect.name == "sqlite":
         among_them = f"{pair} json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))"
-        rows = session.exec_driver_sql(
-            f"{_FROM} WHERE e.ledger_id = ? AND {among_them}", (ledger_id, encode_json(wanted))
-        )
+        rows = run(session, f"{_FROM} WHERE e.ledger_id = ? AND {among_them}", ledger_id, encode_json(wanted))
     else:
         authors, ids = map(list, zip(*wanted, strict=True))
-        among_them = f"{pair} * FROM unnest(%s::text[], %s::text[]))"
-        rows = session.exec_driver_sql(f"{_FROM} WHERE e.ledger_id = %s AND {among_them}", (ledger_id, authors, ids))
+        among_them = f"{pair} * FROM unnest(?::text[], ?::text[]))"
+        rows = run(session, f"{_FROM} WHERE e.ledger_id = ? AND {among_them}", ledger_id, authors, ids)
     return [EventRef(*row) for row in rows]
 
 
@@ -78,10 +69,9 @@ def times(session: Session, ledger_id: int, indexes: Iterable[int]) -> dict[int,
     wanted = sorted(set(indexes))
     if not wanted:
         return {}
-    condition, value = _among(session, "leaf_index", wanted)
-    mark = "?" if session.dialect.name == "sqlite" else "%s"
-    sql = f"SELECT leaf_index, received_ms FROM event WHERE ledger_id = {mark} AND {condition}"
-    return {row[0]: row[1] for row in session.exec_driver_sql(sql, (ledger_id, value))}
+    condition, value = among(session, "leaf_index", wanted)
+    sql = f"SELECT leaf_index, received_ms FROM event WHERE ledger_id = ? AND {condition}"
+    return {row[0]: row[1] for row in run(session, sql, ledger_id, value)}
 
 
 def insert_events(
@@ -94,29 +84,24 @@ def insert_events(
 
 def problem_of(session: Session, ledger_id: int, event_hash: str) -> dict[str, object]:
     """Return detail and facts of a refusal, as it was first answered."""
-    mark = "?" if session.dialect.name == "sqlite" else "%s"
-    sql = f"SELECT problem FROM event WHERE ledger_id = {mark} AND hash = {mark}"
-    row = session.exec_driver_sql(sql, (ledger_id, event_hash)).first()
+    row = run(session, "SELECT problem FROM event WHERE ledger_id = ? AND hash = ?", ledger_id, event_hash).first()
     return decode_json(row[0]) if row and row[0] else {}  # type: ignore[return-value]
 
 
 def put_outcomes(session: WriteSession, ledger_id: int, events: Iterable[EventRef]) -> None:
     """Insert or replace what became of pending, held or retracted events."""
-    mark = "?" if session.dialect.name == "sqlite" else "%s"
-    rows = [(ledger_id, e.hash, e.outcome, e.outcome_index, e.retracted_index) for e in events]
-    if rows:
-        marks = ", ".join([mark] * 5)
-        session.exec_driver_sql(
-            "INSERT INTO event_outcome (ledger_id, hash, outcome, outcome_index, retracted_index) "
-            f"VALUES ({marks}) ON CONFLICT (ledger_id, hash) DO UPDATE SET outcome = excluded.outcome, "
-            "outcome_index = excluded.outcome_index, retracted_index = excluded.retracted_index",
-            rows,
-        )
+    run_many(
+        session,
+        "INSERT INTO event_outcome (ledger_id, hash, outcome, outcome_index, retracted_index) "
+        "VALUES (?, ?, ?, ?, ?) ON CONFLICT (ledger_id, hash) DO UPDATE SET outcome = excluded.outcome, "
+        "outcome_index = excluded.outcome_index, retracted_index = excluded.retracted_index",
+        [(ledger_id, e.hash, e.outcome, e.outcome_index, e.retracted_index) for e in events],
+    )
 
 
-def insert_event_units(session: WriteSession, rows: Sequence[tuple[int, str, int, int | None, str | None]]) -> None:
-    """Insert (ledger_id, unit, leaf_index, seq, prev)."""
-    bulk_insert(session, EVENT_UNIT, ("ledger_id", "unit", "leaf_index", "seq", "prev"), rows)
+def insert_event_units(session: WriteSession, rows: Sequence[tuple[int, str, int, int | None]]) -> None:
+    """Insert (ledger_id, unit, leaf_index, seq)."""
+    bulk_insert(session, EVENT_UNIT, ("ledger_id", "unit", "leaf_index", "seq"), rows)
 
 
 def insert_private(session: WriteSession, rows: Sequence[tuple[int, str, str, bytes, bytes]]) -> None:
@@ -126,22 +111,20 @@ def insert_private(session: WriteSession, rows: Sequence[tuple[int, str, str, by
 
 def due_waiting(session: Session, ledger_id: int, now_ms: int, since_ms: int) -> list[Waiting]:
     """Return what waits and has fallen due, or has waited for an event since before `since_ms` without alarm."""
-    mark = "?" if session.dialect.name == "sqlite" else "%s"
     sql = (
-        f"SELECT {', '.join(WAITINGS.names)} FROM waiting WHERE ledger_id = {mark} AND done_index IS NULL AND "
-        f"(due_ms <= {mark} OR (awaited IS NOT NULL AND NOT alarmed AND since_ms <= {mark})) ORDER BY leaf_index"
+        f"SELECT {', '.join(WAITINGS.names)} FROM waiting WHERE ledger_id = ? AND done_index IS NULL AND "
+        "(due_ms <= ? OR (awaited IS NOT NULL AND NOT alarmed AND since_ms <= ?)) ORDER BY leaf_index"
     )
-    return [WAITINGS.build(row) for row in session.exec_driver_sql(sql, (ledger_id, now_ms, since_ms))]
+    return [WAITINGS.build(row) for row in run(session, sql, ledger_id, now_ms, since_ms)]
 
 
 def overdue_handovers(session: Session, ledger_id: int, now_ms: int) -> list[str]:
     """Return the releases that are open, due and not yet reported."""
-    mark = "?" if session.dialect.name == "sqlite" else "%s"
     sql = (
-        f"SELECT release FROM handover WHERE ledger_id = {mark} AND status = 'open' AND overdue_index IS NULL "
-        f"AND due_ms < {mark} ORDER BY leaf_index"
+        "SELECT release FROM handover WHERE ledger_id = ? AND status = 'open' AND overdue_index IS NULL "
+        "AND due_ms < ? ORDER BY leaf_index"
     )
-    return [row[0] for row in session.exec_driver_sql(sql, (ledger_id, now_ms))]
+    return [row[0] for row in run(session, sql, ledger_id, now_ms)]
 
 
 def head_places(session: Session, ledger_id: int, units: Sequence[str]) -> dict[str, Place]:
@@ -153,14 +136,12 @@ def head_places(session: Session, ledger_id: int, units: Sequence[str]) -> dict[
 
 def put_head_places(session: WriteSession, ledger_id: int, places: Mapping[str, Place]) -> None:
     """Insert or replace head records."""
-    rows = [(ledger_id, unit, *place) for unit, place in places.items()]
-    if rows:
-        marks = ", ".join(["?" if session.dialect.name == "sqlite" else "%s"] * 4)
-        session.exec_driver_sql(
-            f"INSERT INTO head_record (ledger_id, unit, position, next) VALUES ({marks}) "
-            "ON CONFLICT (ledger_id, unit) DO UPDATE SET next = excluded.next",
-            rows,
-        )
+    run_many(
+        session,
+        "INSERT INTO head_record (ledger_id, unit, position, next) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (ledger_id, unit) DO UPDATE SET next = excluded.next",
+        [(ledger_id, unit, *place) for unit, place in places.items()],
+    )
 
 
 def latest_links(session: Session, ledger_id: int, units: Sequence[str], size: int) -> dict[str, tuple[int, int]]:
@@ -200,14 +181,12 @@ def head_tiles(session: Session, ledger_id: int, level: int, numbers: Sequence[i
 
 def put_head_tiles(session: WriteSession, ledger_id: int, tiles: Tiles) -> None:
     """Insert or replace tiles of the tree over units."""
-    rows = [(ledger_id, level, n, data) for (level, n), data in tiles.items()]
-    if rows:
-        marks = ", ".join(["?" if session.dialect.name == "sqlite" else "%s"] * 4)
-        session.exec_driver_sql(
-            f"INSERT INTO head_tile (ledger_id, level, n, bytes) VALUES ({marks}) "
-            "ON CONFLICT (ledger_id, level, n) DO UPDATE SET bytes = excluded.bytes",
-            rows,
-        )
+    run_many(
+        session,
+        "INSERT INTO head_tile (ledger_id, level, n, bytes) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (ledger_id, level, n) DO UPDATE SET bytes = excluded.bytes",
+        [(ledger_id, level, n, data) for (level, n), data in tiles.items()],
+    )
 
 
 def last_head_commit(session: Session, ledger_id: int) -> tuple[int, int, int, bytes] | None:

@@ -24,6 +24,7 @@ META = Table(
     Column("genesis", Str, nullable=False),
     Column("ledger_keys", JsonText, nullable=False, server_default="[]"),
     PrimaryKeyConstraint("ledger_id", "id"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
 
@@ -48,7 +49,8 @@ EVENT = Table(
     Column("problem", Str),
     PrimaryKeyConstraint("ledger_id", "leaf_index"),
     UniqueConstraint("ledger_id", "hash"),
-    UniqueConstraint("ledger_id", "author", "event_id", "twin"),
+    UniqueConstraint("ledger_id", "event_id", "author", "twin"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
 
@@ -61,7 +63,9 @@ OUTCOME = Table(
     Column("outcome_index", Int),
     Column("retracted_index", Int),
     PrimaryKeyConstraint("ledger_id", "hash"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
+    sqlite_with_rowid=False,
 )
 
 EVENT_UNIT = Table(
@@ -71,9 +75,9 @@ EVENT_UNIT = Table(
     Column("unit", Str, nullable=False),
     Column("leaf_index", Int, nullable=False),
     Column("seq", Int),
-    Column("prev", Str),
     PrimaryKeyConstraint("ledger_id", "unit", "leaf_index"),
     UniqueConstraint("ledger_id", "unit", "seq"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
@@ -104,6 +108,7 @@ HANDOVER = Table(
     Column("exceptions", JsonText, nullable=False),
     PrimaryKeyConstraint("ledger_id", "release"),
     Index("ix_handover_status", "ledger_id", "status", "leaf_index"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
 
@@ -120,6 +125,7 @@ WAITING = Table(
     Column("done_index", Int),
     PrimaryKeyConstraint("ledger_id", "hash"),
     Index("ix_waiting_awaited", "ledger_id", "awaited"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
 
@@ -143,6 +149,7 @@ DISCREPANCY = Table(
     PrimaryKeyConstraint("ledger_id", "id"),
     Index("ix_discrepancy_leaf_index", "ledger_id", "leaf_index"),
     Index("ix_discrepancy_unit", "ledger_id", "unit"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
 
@@ -162,6 +169,7 @@ TALLY = Table(
     Column("quantity", Int, nullable=False),
     PrimaryKeyConstraint("ledger_id", "id"),
     Index("ix_tally_figure", "ledger_id", "election", "figure", "leaf_index"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
 
@@ -174,6 +182,7 @@ PRIVATE = Table(
     Column("salt", Blob, nullable=False),
     Column("body", Blob, nullable=False),
     PrimaryKeyConstraint("ledger_id", "event", "name"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
 
@@ -185,6 +194,7 @@ HEAD_RECORD = Table(
     Column("position", Int, nullable=False),
     Column("next", Str, nullable=False),
     PrimaryKeyConstraint("ledger_id", "unit"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
@@ -197,6 +207,7 @@ HEAD_TILE = Table(
     Column("n", Int, nullable=False),
     Column("bytes", Blob, nullable=False),
     PrimaryKeyConstraint("ledger_id", "level", "n"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
 
@@ -209,7 +220,9 @@ HEAD_COMMIT = Table(
     Column("n", Int, nullable=False),
     Column("root", Blob, nullable=False),
     PrimaryKeyConstraint("ledger_id", "leaf_index"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
+    sqlite_with_rowid=False,
 )
 
 SHARD = Table(
@@ -221,5 +234,6 @@ SHARD = Table(
     Column("root", Str, nullable=False),
     Column("leaf_index", Int, nullable=False),
     PrimaryKeyConstraint("ledger_id", "origin"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )

@@ -15,7 +15,6 @@ What goes wrong, and who hears of it:
 """
 
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from app.config import Settings
+from app.custody.lanes import Lanes, room
 from app.custody.prove import ProvenEvent
 from app.custody.receipts import Answer
 from app.errors import BusyError, ServiceError, TamperError
@@ -53,10 +53,21 @@ class Writes(Protocol):
 class _Job:
     """Events of one request, or one piece of other work for the writer thread."""
 
-    events: list[ProvenEvent] = field(default_factory=list)
+    events: Sequence[ProvenEvent] = ()
     proofs: bool = True
     work: Callable[[], object] | None = None
     future: "Future[object]" = field(default_factory=Future)
+    bulk: bool = False
+
+    @property
+    def size(self) -> int:
+        """How many events it has."""
+        return len(self.events)
+
+    @property
+    def kind(self) -> object:
+        """Jobs of one kind may share a commit; other work stands alone."""
+        return self.proofs if self.work is None else None
 
 
 class Intake:
@@ -78,10 +89,10 @@ class Intake:
             after_write: Called when the futures of a group, or of other work, are all resolved.
         """
         self.recorder = recorder
-        self._limit, self._group = settings.queue_events, settings.group_events
+        self._limit = settings.queue_events
         self._on_group = on_group or (lambda _size, _answers: None)
         self._after_write = after_write or (lambda: None)
-        self._jobs: deque[_Job] = deque()
+        self._jobs: Lanes[_Job] = Lanes(settings.group_events)
         self._waiting = 0
         self._swept_ms = 0
         self._changed = threading.Condition()
@@ -112,7 +123,7 @@ class Intake:
             self._thread.join()
 
     def submit(
-        self, events: Sequence[ProvenEvent], *, proofs: bool = True, sweep_to_ms: int | None = None
+        self, events: Sequence[ProvenEvent], *, proofs: bool = True, sweep_to_ms: int | None = None, bulk: bool = False
     ) -> "Future[list[Answer]]":
         """Queue proven events; the future gives one answer each, in order, after their commit.
 
@@ -120,18 +131,19 @@ class Intake:
             events: Proven, in the order in which they are to be judged; never split over two groups.
             proofs: Put proof and checkpoint into the receipts.
             sweep_to_ms: On a ledger with scenario time: let the clock's work up to then come first.
+            bulk: They can wait a little for others (`app.custody.lanes`).
 
         Raises:
             BusyError: The queue is full, or this process writes no more.
         """
-        job = _Job(list(events), proofs)
+        job = _Job(events, proofs, bulk=bulk)
         with self._changed:
             self._refuse_unless_ready()
-            if self._waiting and self._waiting + len(job.events) > self._limit:
+            if self._waiting and self._waiting + len(job.events) > room(self._limit, bulk=bulk):
                 raise BusyError("Too many events are waiting; send it again.", retry_after_seconds=1)
             if sweep_to_ms is not None and sweep_to_ms >= self._swept_ms + SWEEP_STEP_MS:
                 self._swept_ms = sweep_to_ms
-                self._jobs.append(_Job(work=lambda: self.recorder.sweep(sweep_to_ms)))
+                self._jobs.add(_Job(work=lambda: self.recorder.sweep(sweep_to_ms), bulk=bulk))
             self._enqueue(job)
         return cast("Future[list[Answer]]", job.future)
 
@@ -155,7 +167,7 @@ class Intake:
 
     def _enqueue(self, job: _Job) -> None:
         job.future.set_running_or_notify_cancel()  # from here on nobody can withdraw it: it may be in a commit
-        self._jobs.append(job)
+        self._jobs.add(job)
         self._waiting += len(job.events)
         self._changed.notify()
 
@@ -173,16 +185,9 @@ class Intake:
             self._after_write()
 
     def _take(self) -> list[_Job]:
-        """Take the next jobs that can share one commit: whole requests, alike in what they ask."""
-        first = self._jobs.popleft()
-        taken, size = [first], len(first.events)
-        while first.work is None and self._jobs:
-            job = self._jobs[0]
-            if job.work is not None or job.proofs != first.proofs or size + len(job.events) > self._group:
-                break
-            taken.append(self._jobs.popleft())
-            size += len(job.events)
-        self._waiting -= size
+        """Take the next jobs that share one commit."""
+        taken = self._jobs.take()
+        self._waiting -= sum(job.size for job in taken)
         return taken
 
     def _write(self, jobs: list[_Job]) -> None:
@@ -204,6 +209,8 @@ class Intake:
     def _failed(self, jobs: list[_Job], error: Exception) -> None:
         """Answer a group that was not recorded as a whole."""
         if isinstance(error, BusyError):
+            if error.code == "storage":
+                log.error("storage_failed", jobs=len(jobs), exc_info=error)
             _fail(jobs, error)
         elif isinstance(error, OSError | TamperError) or _is_broken_disk(error):
             log.critical("writer_stopped", jobs=len(jobs), exc_info=error)

@@ -3,7 +3,8 @@
 Python runs one thread at a time: an event loop and a writer in one process take turns at every system call and
 lose half of their time handing over. So `custody serve` gives the writer a process of its own (ADR 14). This is the
 answering side: it starts the writer, sends it what one round of the loop has proven as one message, and resolves
-futures on the loop as the commits are told. The other side is `app.worker`.
+futures on the loop as the commits are told. The other side is `app.worker`. Where several processes answer, each has
+such a link to the one writer that all share, and somebody else has started it (`app.cli.workers`).
 
 When the writer ends unasked, everyone who waits gets `BusyError`, `healthy` turns false and `/readyz` fails: restart
 the service; the start verifies. An event whose answer was lost that way may be recorded; sending it again is safe.
@@ -15,6 +16,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -22,7 +24,8 @@ import structlog
 
 import app
 from app.config import Settings
-from app.custody.prove import ProvenEvent
+from app.custody.lanes import room
+from app.custody.prove import Parcel, ProvenEvent
 from app.custody.receipts import Answer
 from app.custody.view import View
 from app.custody.wire import Done, Failed, Message, Open, Ready, Record, frame, frames
@@ -39,20 +42,23 @@ class WriterLink(asyncio.Protocol):
     """A writer in a process of its own; use it on one event loop."""
 
     def __init__(
-        self, settings: Settings, view: View, on_group: Callable[[int, list[Answer]], None] | None = None
-    ) -> None:
+        self, settings: Settings, view: View, on_group: Callable[[int, list[Answer]], None] | None = None,
+        shared: socket.socket | None = None,
+    ) -> None:  # fmt: skip
         """Prepare; `start` begins.
 
         Args:
             settings: Handed to the writer; `queue_events` bounds what may wait for it.
             view: Told each newest checkpoint.
             on_group: Told the size and the answers of each group after its commit.
+            shared: Leads to a writer that runs already; without it `start` starts one.
         """
-        self._settings, self._view = settings, view
+        self._settings, self._view, self._shared = settings, view, shared
         self._on_group = on_group or (lambda _size, _answers: None)
         self._process: subprocess.Popen[bytes] | None = None
         self._transport: asyncio.WriteTransport | None = None
         self._ready: asyncio.Future[None] | None = None
+        self._over = asyncio.Event()
         self._buffer = bytearray()
         self._open: dict[int, tuple[asyncio.Future[list[Answer]], int]] = {}
         self._outbox: list[Record] = []
@@ -80,9 +86,12 @@ class WriterLink(asyncio.Protocol):
         """
         loop = asyncio.get_running_loop()
         self._ready = loop.create_future()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = _spawned(theirs.fileno())
+        if self._shared is not None:
+            ours = self._shared
+        else:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                self._process = spawn_writer(theirs)
         await loop.create_unix_connection(lambda: self, sock=ours)
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -103,11 +112,14 @@ class WriterLink(asyncio.Protocol):
                 self._transport.write_eof()
         if self._process is not None:
             await asyncio.to_thread(_ended, self._process)
+        elif self._transport is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), STOP_SECONDS)
         if self._transport is not None:
             self._transport.close()
 
     def submit(
-        self, events: Sequence[ProvenEvent], *, proofs: bool = True, sweep_to_ms: int | None = None
+        self, events: Sequence[ProvenEvent], *, proofs: bool = True, sweep_to_ms: int | None = None, bulk: bool = False
     ) -> "asyncio.Future[list[Answer]]":
         """Send proven events to the writer; see `app.custody.intake.Intake.submit`.
 
@@ -116,7 +128,7 @@ class WriterLink(asyncio.Protocol):
         """
         if not self.healthy:
             raise _cannot_write()
-        if self._waiting and self._waiting + len(events) > self._settings.queue_events:
+        if self._waiting and self._waiting + len(events) > room(self._settings.queue_events, bulk=bulk):
             raise BusyError("Too many events are waiting; send it again.", retry_after_seconds=1)
         loop = asyncio.get_running_loop()
         self._number += 1
@@ -125,7 +137,7 @@ class WriterLink(asyncio.Protocol):
         self._waiting += len(events)
         if not self._outbox:
             loop.call_soon(self._flush)
-        self._outbox.append(Record(self._number, events, proofs, sweep_to_ms))
+        self._outbox.append(Record(self._number, Parcel(events), proofs, sweep_to_ms, bulk))
         return future
 
     def _flush(self) -> None:
@@ -196,6 +208,7 @@ class WriterLink(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Answer everyone who waits: the writer has ended."""
         del exc
+        self._over.set()
         self._settle(RuntimeError("The writer ended before it was ready; its log says why."))
         self._healthy = False
         if not self._stopping:
@@ -208,10 +221,11 @@ def _cannot_write() -> BusyError:
     return BusyError("The service cannot write now.", retry_after_seconds=60, code="storage")
 
 
-def _spawned(fd: int) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-P", "-m", WRITER, str(fd)]
+def spawn_writer(theirs: socket.socket, *, shared: bool = False) -> "subprocess.Popen[bytes]":
+    """Start a writer that listens on a socket: for requests, or, when shared, for sockets that bring requests."""
+    command = [sys.executable, "-P", "-m", WRITER, *(["--shared"] if shared else []), str(theirs.fileno())]
     environment = {**os.environ, "PYTHONPATH": str(Path(app.__file__).resolve().parent.parent)}
-    return subprocess.Popen(command, pass_fds=[fd], env=environment)  # noqa: S603
+    return subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment)  # noqa: S603
 
 
 def _ended(process: subprocess.Popen[bytes]) -> None:

@@ -6,6 +6,7 @@ these. The loader asks in waves, kind by kind, until nothing new is named; the n
 the depth of containment and never on the number of events or units.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import cache
 from typing import Any, cast
@@ -14,6 +15,7 @@ from app.canon import JsonValue
 from app.custody import _store
 from app.custody import details as d
 from app.custody.events import Event, parse_event
+from app.custody.remembered import ABSENT, Remembered
 from app.custody.state import Discrepancy, EventRef, Facts, Handover, Meta, Shard, Waiting
 from app.db import Session
 from app.ids import is_unit_id
@@ -31,14 +33,18 @@ LeafPayload = Callable[[list[int]], dict[int, bytes]]
 class Loader:
     """Loads facts for one group under one session."""
 
-    def __init__(self, session: Session, ledger_id: int, payloads: LeafPayload) -> None:
+    def __init__(
+        self, session: Session, ledger_id: int, payloads: LeafPayload, remembered: Remembered | None = None
+    ) -> None:
         """Start with nothing loaded.
 
         Args:
             session: The write transaction (or a reading one, to look only).
             ledger_id: The ledger.
             payloads: Gives payload bytes of recorded events by leaf index.
+            remembered: What is known already and stands at the locked head; it is not read again.
         """
+        self._remembered = remembered if remembered is not None else Remembered()
         self.session = session
         self.ledger_id = ledger_id
         self.facts = Facts()
@@ -56,16 +62,17 @@ class Loader:
         while todo:
             self._known_ids(todo)
             self._stored_lists(todo)
-            wanted: Wanted = {}
-            for event in todo:
-                for kind, key in named_by(event, self.facts.documents):
-                    wanted.setdefault(kind, []).append(key)
-            self._close(wanted)
+            self._close(named_by(todo, self.facts.documents))
             todo = self._earlier_events(todo)
 
     def _known_ids(self, events: list[Event]) -> None:
+        """Find out which of these are recorded already, or have a twin; nothing waits for, or knows of, a new one."""
         names = ((e.body.author, e.body.event_id) for e in events)
-        self.facts.load(_store.refs_by_id(self.session, self.ledger_id, names))
+        known = _store.refs_by_id(self.session, self.ledger_id, names)
+        self.facts.load(known)
+        new = {e.hash for e in events} - {ref.hash for ref in known}
+        for kind in (EventRef, Waiting, Handover):
+            self.facts.expect(kind, new)
 
     def _stored_lists(self, events: list[Event]) -> None:
         """Take lists of ids that came before their event, or with it when it had to wait."""
@@ -88,7 +95,13 @@ class Loader:
     def _fetch(self, wanted: Wanted) -> list[Any]:
         found: list[Any] = []
         for kind, keys in wanted.items():
-            fresh = self.facts.expect(kind, keys)
+            fresh = []
+            for key in self.facts.expect(kind, keys):
+                known = self._remembered.get(kind, key)
+                if known is None:
+                    fresh.append(key)
+                elif known is not ABSENT:
+                    found.append(known)
             if fresh:
                 found.extend(self._rows(kind, fresh))
         self.facts.load(found)
@@ -130,27 +143,27 @@ class Loader:
         return fresh
 
 
-def named_by(event: Event, documents: dict[str, bytes]) -> Iterator[tuple[type, str]]:
-    """Yield (kind, key) of every record that an event names itself."""
-    yield EventRef, event.hash
-    yield Device, event.body.author
-    yield Waiting, event.hash
-    yield Handover, event.hash
-    yield Key, event.body.author
-    for kid in event.body.signers:
-        yield Key, kid
-    for earlier in event.body.after:
-        yield EventRef, earlier
-        yield Waiting, earlier
-    for unit in event.body.units:
-        yield Unit, unit
-        yield Label, unit
-    yield from _named_by_details(event.details)
-    if isinstance(event.details, d.LabelsIssue):
-        for label in documents.get(event.details.ids_hash, b"").decode("ascii", "replace").split():
-            if is_unit_id(label):  # what is none the rule refuses; it names nothing
-                yield Label, label
-                yield Unit, label
+def named_by(events: Iterable[Event], documents: dict[str, bytes]) -> Wanted:
+    """Return the keys, by kind, of every record that these events name themselves."""
+    wanted: Wanted = defaultdict(list)
+    hashes, keys, units = wanted[EventRef], wanted[Key], wanted[Unit]
+    for event in events:
+        body = event.body
+        hashes.append(event.hash)
+        hashes += body.after
+        keys += body.signers
+        units += body.units
+        wanted[Device].append(body.author)
+        wanted[Handover].append(event.hash)
+        for kind, key in _named_by_details(event.details):
+            wanted[kind].append(key)
+        if isinstance(event.details, d.LabelsIssue):
+            # What is no id the rule refuses; it names nothing.
+            labels = documents.get(event.details.ids_hash, b"").decode("ascii", "replace").split()
+            units += [label for label in labels if is_unit_id(label)]
+    wanted[Waiting] = hashes
+    wanted[Label] = units
+    return wanted
 
 
 @cache
@@ -170,19 +183,18 @@ def _lines_of(model: Hashable) -> tuple[str, ...]:
 
 
 def _named_by_details(told: Any) -> Iterator[tuple[type, str]]:
+    """Yield (kind, key); a label is looked up under every name of a unit, what waits under every event's."""
     model = cast("Hashable", type(told))
     units, hashes = _naming(model)
     for name in units:
         value = getattr(told, name)
         if isinstance(value, str) and len(value) == 17:
             yield Unit, value
-            yield Label, value
     for name in hashes:
         value = getattr(told, name)
         if isinstance(value, str) and len(value) == 43:
             yield Handover, value
             yield EventRef, value
-            yield Waiting, value
     yield from _named_by_lines(told)
     if isinstance(told, d.KeyEnrol):
         yield Key, _thumbprint(told.jwk)
@@ -217,7 +229,6 @@ def _named_by_lines(told: Any) -> Iterator[tuple[type, str]]:
             value = getattr(line, name, None)
             if value:
                 yield Unit, value
-                yield Label, value
         if getattr(line, "number", None):
             yield Seal, line.number
         if isinstance(line, d.AliasLine):

@@ -9,8 +9,9 @@ from app.custody import _store
 from app.custody.events import Event, parse_event
 from app.custody.record import payload_of
 from app.custody.state import EventRef, Meta
-from app.db import Session, one_value
+from app.db import Session
 from app.ledger.append import Reader
+from app.rows import one_value
 
 
 def meta_of(session: Session, ledger_id: int) -> Meta | None:

@@ -4,13 +4,14 @@ A `Prover` reads the public keys of enrolled devices and nothing else. What it l
 by every key that it names; whether those keys may act is judged later, under the lock. Malformed and unproven
 events are not recorded, by anybody.
 
-A proven event can travel to another process of this service (`app.custody.link`): it takes its bytes along and is
-read again there by the model of its type; the strict parse and the signatures are not repeated.
+Proven events can travel to another process of this service (`app.custody.link`) in a `Parcel`: they take their bytes
+along and are read again there by the model of their type; the strict parse and the signatures are not repeated.
 """
 
-from collections.abc import Iterable
+import pickle
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast, overload
 
 from app.canon import JsonValue, b64url_decode
 from app.custody.events import Event, parse_event, read_again
@@ -20,8 +21,10 @@ from app.db import Database
 from app.errors import MalformedError
 from app.keys import records as key_records
 from app.keys.verify import Jws, PublicKey, parse_jws, prove
+from app.quick import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ProvenEvent:
     """An event whose every signature verifies under the key its header names; not yet judged.
@@ -35,19 +38,60 @@ class ProvenEvent:
     private: tuple[PrivateContent, ...] = ()
     documents: dict[str, bytes] = field(default_factory=dict)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Travel as bytes and what was computed of them: half the cost of carrying the parsed models."""
-        event = self.event
-        told = (event.type.name, event.hash, event.at_ms)
-        return _arrived, (told, self.value, self.received_ms, self.private, self.documents)
+
+class Parcel(Sequence[ProvenEvent]):
+    """Proven events on their way to the process that writes; they become events again when somebody looks at them.
+
+    What travels are plain values and the events' own bytes: half the cost of carrying the parsed models. The thread
+    that writes opens a parcel when its turn has come, since Python runs one thread at a time, and one that read for it
+    would take its turns from it.
+    """
+
+    __slots__ = ("_data", "_size")
+
+    def __init__(self, events: Sequence[ProvenEvent]) -> None:
+        """Pack events."""
+        told = [
+            (e.event.type.name, e.event.hash, e.event.at_ms, e.value, e.received_ms,
+             [(p.name, p.salt, p.body) for p in e.private], e.documents)
+            for e in events
+        ]  # fmt: skip
+        self._data, self._size = pickle.dumps(told, protocol=pickle.HIGHEST_PROTOCOL), len(events)
+
+    def __len__(self) -> int:
+        """Count the events; the parcel stays closed."""
+        return self._size
+
+    def __iter__(self) -> Iterator[ProvenEvent]:
+        """Open the parcel; each time anew."""
+        return iter([_arrived(*told) for told in pickle.loads(self._data)])  # noqa: S301 - packed by our other half
+
+    @overload
+    def __getitem__(self, index: int) -> ProvenEvent: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[ProvenEvent]: ...
+    def __getitem__(self, index: int | slice) -> ProvenEvent | Sequence[ProvenEvent]:
+        """Open the parcel for one event, or some."""
+        return list(self)[index]
 
 
 def _arrived(
-    told: tuple[str, str, int], value: JsonValue, received_ms: int, private: tuple[PrivateContent, ...],
-    documents: dict[str, bytes],
+    type_name: str, hash_: str, at_ms: int, value: JsonValue, received_ms: int,
+    private: list[tuple[str, bytes, bytes]], documents: dict[str, bytes],
 ) -> ProvenEvent:  # fmt: skip
-    payload = b64url_decode(cast("dict[str, str]", value)["payload"])
-    return ProvenEvent(read_again(payload, *told), value, received_ms, private, documents)
+    event = read_again(b64url_decode(cast("dict[str, str]", value)["payload"]), type_name, hash_, at_ms)
+    return ProvenEvent(event, value, received_ms, tuple([PrivateContent(*told) for told in private]), documents)
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A well-formed event beside its envelope: what it says that it is, before a signature was looked at."""
+
+    event: Event
+    jws: Jws
+    value: JsonValue
+    private: tuple[PrivateContent, ...]
 
 
 class Prover:
@@ -79,15 +123,32 @@ class Prover:
             UnprovenError: A signature does not verify, or its key is not enrolled here (`unknown_key`).
             TooLargeError: The payload exceeds 16 KiB.
         """
+        return self.verify(self.read(value), received_ms, offered=offered)
+
+    def read(self, value: JsonValue) -> Claim:
+        """Read a parsed body: the half of `prove` that looks at no signature.
+
+        Raises:
+            MalformedError: As for `prove`.
+            TooLargeError: As for `prove`.
+        """
         jws_value, private_value = _split_body(value)
         jws = parse_jws(jws_value)
         event = parse_event(jws.payload)
         if event.body.ledger != self._origin:
             raise MalformedError("That event is for another ledger.", code="wrong_ledger", ledger=self._origin)
         _check_signature_set(event, jws)
-        keys = {**(offered or {}), **introduced(event)}
-        prove(jws, lambda kid: self._public_key(kid, keys))
-        return ProvenEvent(event, jws_value, received_ms, PrivateContent.parse_all(private_value, event.body.private))
+        return Claim(event, jws, jws_value, PrivateContent.parse_all(private_value, event.body.private))
+
+    def verify(self, claim: Claim, received_ms: int, *, offered: dict[str, PublicKey] | None = None) -> ProvenEvent:
+        """Verify every signature of a well-formed event: the other half of `prove`.
+
+        Raises:
+            UnprovenError: As for `prove`.
+        """
+        keys = {**(offered or {}), **introduced(claim.event)}
+        prove(claim.jws, lambda kid: self._public_key(kid, keys))
+        return ProvenEvent(claim.event, claim.value, received_ms, claim.private)
 
     def forget(self, kid: str) -> None:
         """Look a key up again next time: the ledger does not know it, or not any more."""
@@ -97,7 +158,7 @@ class Prover:
         known = self._known.get(kid) or offered.get(kid)
         if known is not None:
             return known
-        with self._db.read() as session:
+        with self._db.read_newest() as session:  # a replica may not know yet who was enrolled a moment ago
             found = key_records.keys_by_kid(session, self._ledger_id, [kid])
         if not found:
             return None

@@ -7,17 +7,22 @@ Ed25519 signatures are deterministic. Whoever asks for the event later is told w
 """
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
+
+import orjson
 
 from app.canon import JsonValue
 from app.clock import rfc3339_ms
 from app.custody.chain import Link
-from app.custody.state import EventRef, evolve
+from app.custody.state import EventRef
 from app.custody.walk import Step
 from app.errors import ServiceError
 from app.ledger.paths import Paths
+from app.quick import evolve, quick
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """The answer to one recorded event."""
@@ -37,13 +42,14 @@ class Receipt:
     outcome_index: int | None = None
     checkpoint: str | None = None
     tree_size: int | None = None
-    proof: tuple[str, ...] = ()
+    path: str | None = None
+    """The inclusion path, leaf's sibling first, as the text of a JSON array; `app.ledger.paths` spells it once."""
     replayed: bool = False
     witnessed: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel between the processes of this service as plain values."""
-        return Receipt, tuple([getattr(self, name) for name in self.__slots__])
+        return _arrived, (tuple([(link.unit, link.seq, link.prev) for link in self.links]), *_plain_of(self))
 
     @classmethod
     def of_step(cls, origin: str, step: Step, paths: Paths | None = None, checkpoint: str | None = None) -> "Receipt":
@@ -63,7 +69,7 @@ class Receipt:
             judgement.facts,
             checkpoint=checkpoint if paths else None,
             tree_size=paths.size if paths else None,
-            proof=paths.path(ref.leaf_index) if paths else (),
+            path=paths.path(ref.leaf_index) if paths else None,
         )
 
     @classmethod
@@ -92,7 +98,7 @@ class Receipt:
         """Add the inclusion proof under the signed checkpoint of a tree that holds the leaf."""
         checkpoint = note.decode("utf-8")
         return evolve(
-            self, tree_size=paths.size, proof=paths.path(self.index), checkpoint=checkpoint, witnessed=witnessed
+            self, tree_size=paths.size, path=paths.path(self.index), checkpoint=checkpoint, witnessed=witnessed
         )
 
     @property
@@ -104,6 +110,19 @@ class Receipt:
 
     def as_json(self) -> dict[str, JsonValue]:
         """Return the receipt as members of an answer."""
+        return self.members(orjson.loads(self.path) if self.path is not None else None, self.checkpoint)
+
+    def spelled(self, checkpoint: str | None = None) -> dict[str, Any]:
+        """Return the same for an answer that is written at once: the path is not read and written again.
+
+        Args:
+            checkpoint: A checkpoint that stands elsewhere in the answer; where it is ours, the proof leaves it out.
+        """
+        path = orjson.Fragment(self.path) if self.path is not None else None
+        return self.members(path, None if self.checkpoint == checkpoint else self.checkpoint)
+
+    def members(self, path: Any, checkpoint: str | None) -> dict[str, Any]:
+        """Return the members in their order, with this path, where there is one, under this checkpoint."""
         value: dict[str, Any] = {
             "state": self.state,
             "ledger": self.ledger,
@@ -122,9 +141,20 @@ class Receipt:
             value["facts"] = self.facts
         if self.outcome is not None:
             value["outcome"], value["outcome_index"] = self.outcome, self.outcome_index
-        if self.checkpoint is not None:
-            value["proof"] = {"tree_size": self.tree_size, "path": list(self.proof), "checkpoint": self.checkpoint}
+        if path is not None:
+            value["proof"] = {"tree_size": self.tree_size, "path": path}
+            if checkpoint is not None:
+                value["proof"]["checkpoint"] = checkpoint
         return value
+
+
+_plain_of = attrgetter(*(name for name in Receipt.__slots__ if name != "links"))
+_LINKS_AT = Receipt.__slots__.index("links")
+
+
+def _arrived(links: tuple[tuple[str, int, str], ...], *plain: Any) -> Receipt:
+    values: Any = (*plain[:_LINKS_AT], tuple([Link(*link) for link in links]), *plain[_LINKS_AT:])
+    return Receipt(*values)
 
 
 Answer = Receipt | ServiceError

@@ -34,6 +34,7 @@ from app.custody.newkeys import introduced
 from app.custody.prove import ProvenEvent, Prover
 from app.custody.receipts import Answer, Receipt
 from app.custody.recent import RecentLinks, UpperTiles
+from app.custody.remembered import NO_TREE, Remembered, Tree
 from app.custody.serverkeys import ServerKeys
 from app.custody.state import EventRef, Facts, Handover, Waiting
 from app.custody.storing import Group, store_group
@@ -44,6 +45,7 @@ from app.db import Database, Session, WriteSession
 from app.errors import BusyError, RefusedError, ServiceError, TamperError, UnprovenError
 from app.keys.state import Key
 from app.ledger.append import Appended, Head, Reader, append, read_head
+from app.ledger.fencing import Fence
 from app.ledger.highwater import HighWater
 from app.ledger.paths import Paths
 from app.ledger.witnessed import cosigned_note, first_witnessed_from
@@ -81,12 +83,14 @@ class Recorder:
         self.settings = settings
         self._keys = keys
         self._high_water = high_water
+        self.fence = Fence(high_water, replicated=settings.synchronous_standby)
         self._voice = Voice(keys.service)
         with db.read() as session:
             head = read_head(session, settings.ledger)
             self.view = View.of(session, head)
             self.ledger_id, self.name, self.origin = head.ledger_id, head.name, head.origin
             self.reader = self.view.reader
+        self.fence.on_change = self.reader.forget
         self._refuse_rollback(head)
         self.prover = Prover(db, self.ledger_id, self.origin)
         """Proves for whoever records in this very process."""
@@ -94,6 +98,7 @@ class Recorder:
         self.recent = RecentLinks()
         """What this process appended since its last commitment to every unit's latest event."""
         self.upper = UpperTiles()
+        self._remembered = Remembered()
 
     @property
     def published(self) -> tuple[int, bytes]:
@@ -148,7 +153,7 @@ class Recorder:
             BusyError: The database could not be locked, or `ledger_frozen`; nothing was recorded.
         """
         with self.db.write() as session:
-            head = read_head(session, self.name, lock=True)
+            head = self.fence.admit(session, read_head(session, self.ledger_id, lock=True))
             if head.frozen is not None and not even_frozen:
                 raise BusyError(
                     "This ledger is frozen until its operator has looked into an alarm; keep your events.",
@@ -157,15 +162,27 @@ class Recorder:
             writing = Writing(session, head, self._walk(session, head, proven, also), Group([None] * len(proven)))
             yield writing
             writing.appended = self._store(session, head, writing.walk, writing.group)
+            self._remember(writing)
         self._publish(writing.appended)
         if writing.appended is not None:
             linked = (step.leaf.links for step in writing.group.steps)
             self.recent.add(writing.appended.first_index, zip(linked, writing.appended.leaf_hashes, strict=True))
 
+    def _remember(self, writing: Writing) -> None:
+        """Keep what is known now for the next group: under the lock still, so that nobody's older word comes later.
+
+        If the commit fails, the head is another than what this is said to stand at, and it is forgotten.
+        """
+        if writing.appended is not None:
+            facts, grown = writing.walk.facts, writing.appended.head
+            tree = Tree(b64url_encode(grown.root), writing.walk.newest_ms)
+            self._remembered.keep(grown.root, {**facts.kinds, Tree: {str(grown.size): tree}}, facts.dirty)
+
     def _walk(
         self, session: WriteSession, head: Head, proven: Sequence[ProvenEvent], also: Wanted | None = None
     ) -> Walk:
-        loader = Loader(session, head.ledger_id, lambda indexes: self._payloads(session, indexes))
+        self._remembered.stand_at(head.root)
+        loader = Loader(session, head.ledger_id, lambda indexes: self._payloads(session, indexes), self._remembered)
         documents = {name: data for item in proven for name, data in item.documents.items()}
         events = [item.event for item in proven]
         loader.load(events, documents, (self._keys.service.kid,), also)
@@ -179,12 +196,18 @@ class Recorder:
 
     def _seen(self, session: Session, head: Head, events: Iterable[Event]) -> Seen:
         sizes = {event.body.checkpoint.size for event in events} | {head.size}
-        roots = self.reader.roots_at(session, sorted(sizes), head.size)
-        times = _store.times(session, self.ledger_id, [size - 1 for size in roots if size])
+        trees = {0: NO_TREE, **{size: self._remembered.get(Tree, str(size)) for size in sizes if size}}
+        unknown = [size for size, tree in trees.items() if tree is None and size <= head.size]
+        if unknown:
+            roots = self.reader.roots_at(session, sorted(unknown), head.size)
+            times = _store.times(session, self.ledger_id, [size - 1 for size in roots if size])
+            read = {size: Tree(b64url_encode(root), times.get(size - 1, 0)) for size, (root, _) in roots.items()}
+            self._remembered.learn(Tree, {str(size): tree for size, tree in read.items()})
+            trees |= read
 
         def seen(size: int) -> tuple[str | None, int]:
-            known = roots.get(size)
-            return (b64url_encode(known[0]), times.get(size - 1, 0)) if known is not None else (None, 0)
+            tree = trees.get(size)
+            return (tree.root, tree.received_ms) if tree is not None else (None, 0)
 
         return seen
 
@@ -236,11 +259,12 @@ class Recorder:
 
     def _need_keys(self, facts: Facts, event: Event) -> None:
         """Refuse to record an event whose offered key was not enrolled after all."""
-        if event.type.name == "ledger.genesis":
+        unknown = [kid for kid in event.body.signers if facts.get(Key, kid) is None]
+        if not unknown or event.type.name == "ledger.genesis":
             return
         own = introduced(event)
-        for kid in event.body.signers:
-            if kid not in own and facts.get(Key, kid) is None:
+        for kid in unknown:
+            if kid not in own:
                 raise UnprovenError("A signer's key is not enrolled on this ledger.", code="unknown_key", kid=kid)
 
     def _need_private_keys(self, event: Event) -> None:
@@ -336,8 +360,17 @@ class Recorder:
             TamperError: A service on a copy of the database has signed another tree; nothing more may be shown.
         """
         if appended is not None:
-            self._high_water.advance(appended.head.size, appended.head.root, self._root_at)
-            self.view.published = (appended.head.size, appended.note)
+            self.show(appended.head, appended.note)
+
+    def show(self, head: Head, note: bytes) -> None:
+        """Remember a tree that is committed, and show its checkpoint.
+
+        Raises:
+            TamperError: As `_publish`.
+        """
+        self._high_water.advance(head.size, head.root, self._root_at)
+        self.fence.left(head)
+        self.view.published = (head.size, note)
 
     def _answer(self, group: Group, appended: Appended | None, *, proofs: bool) -> None:
         if appended is not None:

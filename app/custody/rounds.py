@@ -1,19 +1,22 @@
 """The clock's rounds: what happens because time passes, in the process that writes.
 
-Every round: cancels that fall due, goods that are overdue, events that wait too long; expired tokens. Every
-`heads_seconds`: a commitment to every unit's latest event, in parts when much has changed. On a demo
-ledger time is that of its newest event, never the machine's: a story that was told last month does not go on by
-itself. What the clock writes goes through the intake like everything else.
+Several hosts may write one ledger; one of them at a time does a round. Every round: cancels that fall due, goods that
+are overdue, events that wait too long; expired tokens. Every `heads_seconds`: a commitment to every unit's latest
+event, in parts when much has changed. On a demo ledger time is that of
+its newest event, never the machine's: a story that was told last month does not go on by itself. What the clock
+writes goes through the intake like everything else.
 """
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
 from app.clock import Clock
 from app.config import Settings
-from app.custody.committing import commit_heads
+from app.custody import _store
+from app.custody.committing import commit_heads, newest
 from app.custody.intake import Intake
 from app.custody.lookup import newest_ms
 from app.custody.record import Recorder
@@ -25,6 +28,8 @@ from app.recurring import Recurring
 log = structlog.get_logger(__name__)
 WAIT_SECONDS = 60
 PURGE_EVERY = 60
+YOUNG = 0.9
+"""Part of `heads_seconds`: clocks of hosts differ, and our own round comes a little late."""
 
 
 class Rounds:
@@ -59,8 +64,10 @@ class Rounds:
         self._thread.stop()
 
     def _turn(self) -> float:
-        for work in (self.sweep, self.commit, self.purge):
-            self._guarded(work)
+        """Do a round, unless another host of this ledger is at it."""
+        with suppress(BusyError), self._db.turn("clock", self._recorder.ledger_id) as is_ours:
+            for work in (self.sweep, self.commit, self.purge) if is_ours else ():
+                self._guarded(work)
         return self._settings.sweep_seconds
 
     def _guarded(self, work: Callable[[], object]) -> None:
@@ -88,6 +95,10 @@ class Rounds:
         """
         if not self._settings.heads_seconds or time.monotonic() < self._next_commit:
             return 0
+        rest = self._rest_seconds()
+        if rest > 0:  # another host has made one
+            self._next_commit = time.monotonic() + rest
+            return 0
         made, left = 0, 1
         while left and not self._thread.stopping and (not made or not self._intake.waiting):
             now_ms = self._now_ms()
@@ -97,6 +108,17 @@ class Rounds:
         if not left:
             self._next_commit = time.monotonic() + self._settings.heads_seconds
         return made
+
+    def _rest_seconds(self) -> float:
+        """Return how long the newest commitment is young enough; a ledger whose time is told has one host only."""
+        if self._demo:
+            return 0
+        with self._db.read_newest() as session:
+            last = newest(session, self._recorder.ledger_id)
+            if last is None or last.size < last.leaf_index:  # the last one was a part
+                return 0
+            made_ms = _store.times(session, self._recorder.ledger_id, [last.leaf_index])[last.leaf_index]
+        return self._settings.heads_seconds * YOUNG - (self._clock.now_ms() - made_ms) / 1000
 
     def _now_ms(self) -> int:
         """Return the ledger's present: that of its newest event on a demo ledger."""

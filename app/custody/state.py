@@ -5,11 +5,10 @@ and a rule that asks for anything else is a bug (`RuntimeError`); in replay the 
 absent does not exist. Rules never change facts: they return new records, which the walk puts.
 """
 
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, fields
-from functools import cache
+from collections.abc import Iterable
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal
 
 from app.keys.state import Device, Key
 from app.quick import quick
@@ -193,27 +192,13 @@ KEY_OF: dict[type, str] = {
 _KEY = {kind: attrgetter(name) for kind, name in KEY_OF.items()}
 
 
+_INDEXED = frozenset({EventRef, Waiting})
+"""Kinds that are found by more than their key."""
+
+
 def key_of(record: Record) -> str:
     """Return the key of a record among its kind."""
     return str(_KEY[type(record)](record))
-
-
-T = TypeVar("T")
-
-
-def evolve(record: T, **changes: object) -> T:
-    """Return a record with some fields changed: `dataclasses.replace` for the hot path, a third of its cost."""
-    values_of, places = _fields_of(cast("Hashable", type(record)))
-    values = list(values_of(record))
-    for name, value in changes.items():
-        values[places[name]] = value
-    return type(record)(*values)
-
-
-@cache
-def _fields_of(kind: Hashable) -> tuple[Callable[[object], tuple[object, ...]], dict[str, int]]:
-    names = [each.name for each in fields(cast("Any", kind))]
-    return attrgetter(*names), {name: place for place, name in enumerate(names)}
 
 
 class Facts:
@@ -243,15 +228,18 @@ class Facts:
     def load(self, records: Iterable[Record]) -> None:
         """Take records as they stand in the store."""
         for record in records:
-            self.kinds[type(record)][key_of(record)] = record
-            self._index(record)
+            kind = type(record)
+            self.kinds[kind][_KEY[kind](record)] = record
+            if kind in _INDEXED:
+                self._index(record)
 
     def put(self, record: Record) -> None:
         """Take a new version of a record and remember it for the store."""
-        key = key_of(record)
-        self.kinds[type(record)][key] = record
-        self.dirty[type(record)][key] = record
-        self._index(record)
+        kind = type(record)
+        key = _KEY[kind](record)
+        self.kinds[kind][key] = self.dirty[kind][key] = record
+        if kind in _INDEXED:
+            self._index(record)
 
     def _index(self, record: Record) -> None:
         if isinstance(record, EventRef) and record.twin == 0:

@@ -60,12 +60,12 @@ def _store_events(session: WriteSession, ledger_id: int, walk: Walk, group: Grou
         r for r in walk.facts.dirty[EventRef].values() if r.outcome_index is not None or r.retracted_index is not None
     ]
     _store.put_outcomes(session, ledger_id, decided)
-    rows: list[tuple[int, str, int, int | None, str | None]] = []
+    rows: list[tuple[int, str, int, int | None]] = []
     for step in group.steps:
         links = {link.unit: link for link in step.leaf.links}
         for unit in step.subjects:
             link = links.get(unit)
-            rows.append((ledger_id, unit, step.leaf.index, link.seq if link else None, link.prev if link else None))
+            rows.append((ledger_id, unit, step.leaf.index, link.seq if link else None))
     _store.insert_event_units(session, rows)
 
 

@@ -18,9 +18,9 @@ from app.custody.events import TYPES, Event
 from app.custody.rules.case import RULES_VERSION, Case, Context, Judgement
 from app.custody.rules.clockwork import CLOCK_RULES
 from app.custody.rules.judge import judge
-from app.custody.state import EventRef, Facts, Handover, Meta, Waiting, evolve
+from app.custody.state import EventRef, Facts, Handover, Meta, Waiting
 from app.keys.state import Key
-from app.quick import quick
+from app.quick import evolve, quick
 from app.units.documents import Plan, Policy
 from app.units.state import Unit
 
@@ -178,12 +178,12 @@ class Walk:
         if step.ref.agency:
             return step.ref
         key: Key | None = self.facts.get(Key, step.event.body.author)
-        return replace(step.ref, officer=key.officer, agency=key.agency) if key else step.ref
+        return evolve(step.ref, officer=key.officer, agency=key.agency) if key else step.ref
 
     def _note_cancel(self, event: Event) -> None:
         handover: Handover | None = self.facts.get(Handover, event.details.release)
         if handover is not None:
-            self.facts.put(replace(handover, cancel=event.hash))
+            self.facts.put(evolve(handover, cancel=event.hash))
 
     # -- outcomes ------------------------------------------------------------------------------------
 
@@ -219,7 +219,7 @@ class Walk:
 
     def _wait_on(self, waiting: Waiting, again: Judgement) -> None:
         """Let an event wait for what it needs next."""
-        self.facts.put(replace(waiting, awaited=again.awaited, due_ms=again.due_ms))
+        self.facts.put(evolve(waiting, awaited=again.awaited, due_ms=again.due_ms))
         if again.due_ms is not None:
             self._note_cancel(self.bodies[waiting.hash])
 
@@ -234,17 +234,17 @@ class Walk:
         """
         target = self.bodies[target_hash]
         ref: EventRef = self.facts.get(EventRef, target_hash)
-        context = replace(self._context(target, received_ms), origin_index=ref.leaf_index)
+        context = evolve(self._context(target, received_ms), origin_index=ref.leaf_index)
         if code in CLOCK_RULES:
             return self._by_the_clock(target, context, code)
         if ref.result == "held":
             if via is None or via.type.name != "decision" or via.details.result == "refuse":
                 return Judgement("refused", "decision")
-            found = judge(target, self.facts, replace(context, decided=True))
+            found = judge(target, self.facts, evolve(context, decided=True))
             return found if found.result != "pending" else Judgement("refused", found.code)
         waiting: Waiting = self.facts.get(Waiting, target_hash)
         due = waiting.awaited is None and waiting.due_ms is not None and received_ms >= waiting.due_ms
-        return judge(target, self.facts, replace(context, due=due))
+        return judge(target, self.facts, evolve(context, due=due))
 
     def _by_the_clock(self, target: Event, context: Context, code: str) -> Judgement:
         case = Case(target, self.facts, context)
@@ -267,10 +267,10 @@ class Walk:
             return replace(own, result="refused", code="verdict_mismatch", links=[], records=own.records)
         found.records.extend(own.records)
         if not clock:
-            found.records.append(replace(ref, outcome=found.result, outcome_index=context.index))
+            found.records.append(evolve(ref, outcome=found.result, outcome_index=context.index))
             waiting: Waiting | None = self.facts.get(Waiting, told.event)
             if waiting is not None:
-                found.records.append(replace(waiting, done_index=context.index))
+                found.records.append(evolve(waiting, done_index=context.index))
         return replace(
             found, result="accepted", code=found.code if clock else "", detail="", facts={}, awaited=None, due_ms=None
         )

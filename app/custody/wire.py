@@ -40,12 +40,16 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Proven events of one request, to be recorded in one group; `number` names the request in the answer."""
+    """Proven events of one request, to be recorded in one group; `number` names the request in the answer.
+
+    `bulk` says that they can wait a little for others.
+    """
 
     number: int
     events: Sequence[ProvenEvent]
     proofs: bool
     sweep_to_ms: int | None
+    bulk: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,9 @@ class ShardClock:
     def _turn(self) -> float:
         """Do a round; one that the ledger has no time for comes again."""
         try:
-            self.round()
+            with self._db.turn("shards", self._recorder.ledger_id) as is_ours:
+                if is_ours:
+                    self.round()
         except BusyError:
             log.info("shard_round_postponed")
         return self._settings.shard_seconds

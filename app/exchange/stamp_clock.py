@@ -39,7 +39,7 @@ class StampClock:
         self._settings, self._clock, self._db, self._ledger_id = settings, clock, db, ledger_id
         self._every = settings.tsa_seconds
         first = min(FIRST_SECONDS, self._every)
-        self._thread = Recurring("stamps", self.round, first_seconds=first, again_seconds=AGAIN_SECONDS)
+        self._thread = Recurring("stamps", self._turn, first_seconds=first, again_seconds=AGAIN_SECONDS)
 
     def start(self) -> None:
         """Start the thread."""
@@ -48,6 +48,11 @@ class StampClock:
     def stop(self) -> None:
         """End the thread after the round that it is in."""
         self._thread.stop()
+
+    def _turn(self) -> float:
+        """Do a round, unless another host is at it."""
+        with self._db.turn("stamps", self._ledger_id) as is_ours:
+            return self.round() if is_ours else min(AGAIN_SECONDS, self._every)
 
     def round(self) -> float:
         """Have the newest witnessed checkpoint stamped when it is time; return the seconds until the next look."""

@@ -134,7 +134,9 @@ class WitnessClock:
     def _turn(self) -> float:
         """Do a round; one that the database has no time for comes again."""
         try:
-            self.round()
+            with self._db.turn("witnesses", self._ledger_id) as is_ours:
+                if is_ours:
+                    self.round()
         except BusyError:
             log.info("witness_round_postponed")
         return self._settings.witness_seconds

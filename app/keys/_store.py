@@ -1,12 +1,13 @@
 """Statements of the keys room; nothing outside this room sees them."""
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.db import RecordTable, Session, WriteSession
+from app.db import WriteSession
 from app.keys._tables import ASSERTION, CLIENT, DEVICE, ENROLMENT, KEY, OFFICER_NAME, TOKEN
 from app.keys.access import Client, Enrolment, OfficerName, Token
 from app.keys.state import Device, Key
+from app.rows import RecordTable
 
 KEYS = RecordTable(KEY, Key, "kid")
 DEVICES = RecordTable(DEVICE, Device, "kid")
@@ -14,15 +15,6 @@ CLIENTS = RecordTable(CLIENT, Client, "client")
 TOKENS = RecordTable(TOKEN, Token, "token_hash")
 ENROLMENTS = RecordTable(ENROLMENT, Enrolment, "enrolment")
 NAMES = RecordTable(OFFICER_NAME, OfficerName, "officer")
-
-
-def find_token(session: Session, ledger_id: int, token_hash: bytes) -> Token | None:
-    """Return a token by its hash."""
-    columns = [TOKEN.c[name] for name in TOKENS.names]
-    row = session.execute(
-        select(*columns).where(TOKEN.c.ledger_id == ledger_id, TOKEN.c.token_hash == token_hash)
-    ).first()
-    return Token(bytes(row[0]), *row[1:]) if row else None
 
 
 def delete_tokens_of(session: WriteSession, ledger_id: int, subject: str) -> None:

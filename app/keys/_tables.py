@@ -24,6 +24,7 @@ KEY = Table(
     Column("compromised_since_ms", Int),
     PrimaryKeyConstraint("ledger_id", "kid"),
     Index("ix_signing_key_officer", "ledger_id", "officer"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
 
@@ -37,7 +38,9 @@ DEVICE = Table(
     Column("at_ms", Int, nullable=False),
     Column("missing", JsonText, nullable=False),
     PrimaryKeyConstraint("ledger_id", "kid"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
+    sqlite_with_rowid=False,
 )
 
 OFFICER_NAME = Table(
@@ -49,6 +52,7 @@ OFFICER_NAME = Table(
     Column("name", Str),
     Column("erased_ms", Int),
     PrimaryKeyConstraint("ledger_id", "officer"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
 
@@ -74,6 +78,7 @@ ENROLMENT = Table(
     Column("expires_ms", Int, nullable=False),
     Column("event", Str),
     PrimaryKeyConstraint("ledger_id", "enrolment"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
 
@@ -88,6 +93,7 @@ CLIENT = Table(
     Column("access", JsonText, nullable=False),
     Column("revoked_ms", Int),
     PrimaryKeyConstraint("ledger_id", "client"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
 
@@ -103,6 +109,7 @@ TOKEN = Table(
     Column("expires_ms", Int, nullable=False),
     PrimaryKeyConstraint("ledger_id", "token_hash"),
     Index("ix_access_token_expires", "ledger_id", "expires_ms"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
@@ -114,6 +121,7 @@ ASSERTION = Table(
     Column("jti_hash", Blob, nullable=False),
     Column("expires_ms", Int, nullable=False),
     PrimaryKeyConstraint("ledger_id", "jti_hash"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )

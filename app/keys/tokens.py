@@ -14,6 +14,8 @@ from app.db import Session, WriteSession
 from app.errors import MalformedError, ServiceError, UnprovenError
 from app.keys import _store
 from app.keys.access import Token
+from app.keys.callers import counts_at, token_hash
+from app.keys.callers import find_viewer as find_viewer  # noqa: PLC0414 - asked for here by the doors
 from app.keys.grants import Viewer
 from app.keys.records import keys_by_kid, public_key
 from app.keys.state import Key
@@ -29,42 +31,16 @@ def issue_token(session: WriteSession, ledger_id: int, viewer: Viewer, expires_m
     """Make a token for a viewer and return it; only its hash is kept."""
     token = b64url_encode(secrets.token_bytes(32))
     kept = Token(
-        sha256(token.encode()), viewer.subject, viewer.agency, viewer.place, tuple(sorted(viewer.access)), expires_ms
+        token_hash(token), viewer.subject, viewer.agency, viewer.place, tuple(sorted(viewer.access)), expires_ms
     )
     _store.TOKENS.insert(session, ledger_id, [kept])
     return token
 
 
-def find_viewer(session: Session, ledger_id: int, token: str, now_ms: int, mandate_ms: int) -> Viewer:
-    """Return who shows a token.
-
-    Args:
-        session: Reading.
-        ledger_id: The ledger.
-        token: As shown.
-        now_ms: The time that tokens expire by, UTC milliseconds.
-        mandate_ms: The time that mandates are judged at: the same, but on a demo ledger the scenario's.
-
-    Raises:
-        UnprovenError: `credentials`: unknown, expired, or its key or client was revoked or has lapsed.
-    """
-    found = _store.find_token(session, ledger_id, sha256(token.encode("utf-8", "replace")))
-    if found is None or found.expires_ms <= now_ms or not _stands(session, ledger_id, found.subject, mandate_ms):
-        raise UnprovenError("The access token is unknown, expired or revoked.", code="credentials")
-    return Viewer(found.subject, found.agency, found.place, frozenset(found.access))
-
-
-def _stands(session: Session, ledger_id: int, subject: str, mandate_ms: int) -> bool:
-    key = next(iter(keys_by_kid(session, ledger_id, [subject])), None)
-    if key is not None:
-        return counts_now(key, mandate_ms)
-    client = next(iter(_store.CLIENTS.fetch(session, ledger_id, [subject])), None)
-    return client is not None and client.revoked_ms is None
-
-
 def counts_now(key: Key, mandate_ms: int) -> bool:
     """Say whether a key may ask for sight of anything now: not revoked, within its mandate, with access at all."""
-    return key.revoked_index is None and key.valid_from_ms <= mandate_ms <= key.valid_until_ms and bool(key.access)
+    mandate = (key.valid_from_ms, key.valid_until_ms)
+    return counts_at(mandate_ms, key.revoked_index, mandate, has_access=bool(key.access))
 
 
 def viewer_of_key(key: Key) -> Viewer:

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 
 from sqlalchemy import func, insert, select
 
-from app.db import Session, WriteSession, among, bulk_insert, one_value, run
-from app.ledger._tables import CHECKPOINT, LEAF, LEDGER
+from app.db import Session, WriteSession
+from app.ledger._tables import CHECKPOINT, LEAF, LEDGER, LEDGER_NAME
+from app.ledger.packing import pack, unpack
+from app.rows import among, bulk_insert, one_value, run, run_many
 
 
 def insert_ledger(session: WriteSession, ledger_id: int, name: str, origin: str, root: bytes, edge: bytes) -> None:
-    """Insert the head row of an empty ledger."""
+    """Insert the head row of an empty ledger, and its line in the directory."""
+    session.execute(insert(LEDGER_NAME).values(ledger_id=ledger_id, name=name, origin=origin))
     session.execute(insert(LEDGER).values(
         ledger_id=ledger_id, name=name, origin=origin, size=0, root=root, edge=edge, epoch=0,
     ))  # fmt: skip
@@ -17,29 +20,38 @@ def insert_ledger(session: WriteSession, ledger_id: int, name: str, origin: str,
 
 def next_ledger_id(session: Session) -> int:
     """Return the next free ledger id; ids are small and given by hand of the operator."""
-    return int(session.execute(select(func.coalesce(func.max(LEDGER.c.ledger_id), 0))).scalar_one()) + 1
+    return int(session.execute(select(func.coalesce(func.max(LEDGER_NAME.c.ledger_id), 0))).scalar_one()) + 1
 
 
-def head_row(session: Session, name: str | None, *, lock: bool) -> Sequence[object] | None:
-    """Return the head row of a ledger by name (or the only one), locked FOR UPDATE where asked."""
-    sql = "SELECT ledger_id, name, origin, size, root, edge, epoch, frozen FROM ledger"
-    values = () if name is None else (name,)
-    if name is not None:
-        sql += " WHERE name = ?"
+def ledger_named(session: Session, name: str | None) -> int | None:
+    """Return the number of the ledger of this name, or of the only one; None when there is none, or several.
+
+    It stands in the directory: a lock must name its ledger by number, or a database that is spread over several
+    machines could not tell where to take it.
+    """
+    if name is None:
+        named = run(session, "SELECT ledger_id FROM ledger_name LIMIT 2").all()
+    else:
+        named = run(session, "SELECT ledger_id FROM ledger_name WHERE name = ?", name).all()
+    return int(named[0][0]) if len(named) == 1 else None
+
+
+def head_row(session: Session, ledger_id: int, *, lock: bool) -> Sequence[object] | None:
+    """Return the head row of a ledger, locked FOR UPDATE where asked."""
+    sql = "SELECT ledger_id, name, origin, size, root, edge, epoch, frozen FROM ledger WHERE ledger_id = ?"
     if lock and session.dialect.name != "sqlite":
         sql += " FOR UPDATE"
-    rows = run(session, sql, *values).fetchmany(2)
-    return tuple(rows[0]) if len(rows) == 1 else None
+    return run(session, sql, ledger_id).first()
 
 
 def has_ledger(session: Session, name: str, origin: str) -> bool:
     """Say whether a ledger has this name or this origin."""
-    return run(session, "SELECT 1 FROM ledger WHERE name = ? OR origin = ?", name, origin).first() is not None
+    return bool(run(session, "SELECT 1 FROM ledger_name WHERE name = ? OR origin = ?", name, origin).all())
 
 
 def ledger_names(session: Session) -> list[str]:
     """Return the names of all ledgers, by code point."""
-    return sorted(str(row[0]) for row in run(session, "SELECT name FROM ledger"))
+    return sorted(str(row[0]) for row in run(session, "SELECT name FROM ledger_name"))
 
 
 def move_head(session: WriteSession, ledger_id: int, old: tuple[int, int], new: tuple[int, bytes, bytes]) -> bool:
@@ -48,11 +60,17 @@ def move_head(session: WriteSession, ledger_id: int, old: tuple[int, int], new: 
     return run(session, sql, *new, ledger_id, *old).rowcount == 1
 
 
+def set_epoch(session: WriteSession, ledger_id: int, epoch: int) -> None:
+    """Set where a ledger is written; its head is locked."""
+    run(session, "UPDATE ledger SET epoch = ? WHERE ledger_id = ?", epoch, ledger_id)
+
+
 def insert_leaves(
     session: WriteSession, ledger_id: int, first: int, leaves: Sequence[bytes], hashes: Sequence[bytes]
 ) -> None:
     """Insert leaves from an index on."""
-    rows = [(ledger_id, first + i, digest, leaf) for i, (leaf, digest) in enumerate(zip(leaves, hashes, strict=True))]
+    pairs = zip(leaves, hashes, strict=True)
+    rows = [(ledger_id, index, digest, pack(leaf)) for index, (leaf, digest) in enumerate(pairs, first)]
     bulk_insert(session, LEAF, ("ledger_id", "leaf_index", "leaf_hash", "leaf"), rows)
 
 
@@ -65,12 +83,11 @@ def read_tile(session: Session, ledger_id: int, level: int, n: int) -> bytes:
 
 def put_tiles(session: WriteSession, ledger_id: int, tiles: Sequence[tuple[int, int, bytes]]) -> None:
     """Insert tiles or extend them."""
-    mark = "?" if session.dialect.name == "sqlite" else "%s"
     sql = (
-        f"INSERT INTO ledger_tile (ledger_id, level, n, bytes) VALUES ({mark}, {mark}, {mark}, {mark}) "
+        "INSERT INTO ledger_tile (ledger_id, level, n, bytes) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (ledger_id, level, n) DO UPDATE SET bytes = excluded.bytes"
     )
-    session.exec_driver_sql(sql, [(ledger_id, level, n, data) for level, n, data in tiles])
+    run_many(session, sql, [(ledger_id, level, n, data) for level, n, data in tiles])
 
 
 def insert_checkpoint(session: WriteSession, ledger_id: int, size: int, root: bytes, note: bytes, made_ms: int) -> None:
@@ -130,7 +147,7 @@ def leaves_at(session: Session, ledger_id: int, indexes: Sequence[int]) -> dict[
     """Return leaves by index."""
     condition, wanted = among(session, "leaf_index", indexes)
     sql = f"SELECT leaf_index, leaf FROM ledger_leaf WHERE ledger_id = ? AND {condition}"
-    return {index: bytes(leaf) for index, leaf in run(session, sql, ledger_id, wanted)}
+    return {index: unpack(bytes(leaf)) for index, leaf in run(session, sql, ledger_id, wanted)}
 
 
 def leaf_hashes_at(session: Session, ledger_id: int, indexes: Sequence[int]) -> dict[int, bytes]:
@@ -142,9 +159,9 @@ def leaf_hashes_at(session: Session, ledger_id: int, indexes: Sequence[int]) -> 
 
 def put_cosignatures(session: WriteSession, ledger_id: int, size: int, lines: Sequence[tuple[str, str, int]]) -> None:
     """Insert (key, signature line, POSIX seconds), or replace an older one by the same key for the same size."""
-    mark = "?" if session.dialect.name == "sqlite" else "%s"
-    session.exec_driver_sql(
-        f"INSERT INTO ledger_cosignature (ledger_id, size, key, line, at_s) VALUES ({', '.join([mark] * 5)}) "
+    run_many(
+        session,
+        "INSERT INTO ledger_cosignature (ledger_id, size, key, line, at_s) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (ledger_id, size, key) DO UPDATE SET line = excluded.line, at_s = excluded.at_s "
         "WHERE excluded.at_s > ledger_cosignature.at_s",
         [(ledger_id, size, *line) for line in lines],

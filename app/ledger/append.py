@@ -74,22 +74,23 @@ def create_ledger(session: WriteSession, name: str, origin: str) -> Head:
     return Head(ledger_id, name, origin, edge, EMPTY_ROOT, 0)
 
 
-def read_head(session: Session, name: str = "", *, lock: bool = False) -> Head:
-    """Return a ledger's head by name, or of the only ledger.
+def read_head(session: Session, named: str | int = "", *, lock: bool = False) -> Head:
+    """Return a ledger's head by name or number, or of the only ledger.
 
     Args:
         session: Reading, or writing when the head is to be locked.
-        name: Name of the ledger; empty for the only one of the database.
+        named: Name of the ledger, or its number; empty for the only one of the database.
         lock: Take the row FOR UPDATE: from here to the commit nobody else appends.
 
     Raises:
         MissingError: There is no such ledger, or several and no name was given.
         TamperError: The stored edge does not give the stored root.
     """
-    row = _store.head_row(session, name or None, lock=lock)
+    number = named if isinstance(named, int) else _store.ledger_named(session, named or None)
+    row = _store.head_row(session, number, lock=lock) if number is not None else None
     if row is None:
         several = _store.ledger_names(session)
-        if not name and several:
+        if not named and several:
             raise MissingError(
                 f"There are {len(several)} ledgers in this database: name one with CUSTODY_LEDGER.", code="no_ledger"
             )
@@ -163,6 +164,10 @@ class Reader:
     def __init__(self, ledger_id: int) -> None:
         """Share one memo of committed tiles between all readers of this process."""
         self.ledger_id = ledger_id
+        self._memo = TileMemo()
+
+    def forget(self) -> None:
+        """Remember no tile any more: the database is another one than they were read from."""
         self._memo = TileMemo()
 
     def nodes(self, session: Session) -> TileNodes:

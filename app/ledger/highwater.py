@@ -224,26 +224,33 @@ class HighWater:
         self._turn = 1 - self._turn
         self.size, self.root = size, text
 
-    def refuse_rollback(self, size: int, root_at: bytes | None) -> None:
+    @property
+    def known(self) -> tuple[int, str]:
+        """Size and root, both of one moment, as this process wrote or read them last."""
+        return self._known
+
+    def refuse_rollback(self, size: int, root_at: bytes | None, known: tuple[int, str] | None = None) -> None:
         """Refuse a tree that is smaller than the mark, or another tree at the mark's size.
 
         Args:
             size: The size of the tree in the database.
             root_at: The root of that tree at the mark's size, 32 bytes, or None when it is smaller.
+            known: The mark as of the moment when `root_at` was asked for; as of now when absent.
 
         Raises:
             TamperError: The database is older than what was published, or another history; or the mark is that of
                 the founding, while the ledger has grown since.
         """
-        if size < self.size:
+        marked, root = known or (self.size, self.root)
+        if size < marked:
             raise TamperError(
-                f"The database has {size} leaves, but {self.size} were signed and shown: it was restored from an old "
+                f"The database has {size} leaves, but {marked} were signed and shown: it was restored from an old "
                 "backup. Recover the missing leaves from mirrors and devices, or close this ledger; "
                 "see docs/operations.md."
             )
-        if self.size == 0 and size > 1:  # one leaf: a crash between the genesis and its mark
+        if marked == 0 and size > 1:  # one leaf: a crash between the genesis and its mark
             raise TamperError(f"The high-water mark {self._path} is older than the ledger's first checkpoint. {_LOST}")
-        if self.size and not self._is(root_at):
+        if marked and (root_at is None or b64url_encode(root_at) != root):
             raise TamperError(
                 "The database holds another history than the one that was signed. See docs/operations.md."
             )

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from sqlalchemy import delete, insert, select
 
-from app.db import RecordTable, Session, WriteSession
+from app.db import Session, WriteSession
+from app.rows import RecordTable
 from app.units._tables import ALIAS, CONTAINMENT, DOCUMENT, LABEL, PLACE, SEAL, UNIT
 from app.units.state import Alias, Containment, Label, Seal, Unit
 

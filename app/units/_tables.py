@@ -12,6 +12,7 @@ DOCUMENT = Table(
     Column("kind", Str, nullable=False),
     Column("bytes", Blob, nullable=False),
     PrimaryKeyConstraint("ledger_id", "hash"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
 
@@ -29,6 +30,7 @@ PLACE = Table(
     Column("path", Str, nullable=False),
     PrimaryKeyConstraint("ledger_id", "place"),
     Index("ix_place_path", "ledger_id", "path"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
 
@@ -67,6 +69,7 @@ UNIT = Table(
     PrimaryKeyConstraint("ledger_id", "unit"),
     Index("ix_unit_place", "ledger_id", "place"),
     Index("ix_unit_parent", "ledger_id", "parent"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
 
@@ -81,6 +84,7 @@ LABEL = Table(
     Column("successor", Str),
     PrimaryKeyConstraint("ledger_id", "label"),
     Index("ix_label_block", "ledger_id", "block"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
 
@@ -93,6 +97,7 @@ ALIAS = Table(
     Column("bound_index", Int, nullable=False),
     PrimaryKeyConstraint("ledger_id", "code"),
     Index("ix_alias_unit", "ledger_id", "unit"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
 
@@ -107,7 +112,9 @@ SEAL = Table(
     Column("applied_index", Int, nullable=False),
     Column("ended_index", Int),
     PrimaryKeyConstraint("ledger_id", "number"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
+    sqlite_with_rowid=False,
 )
 
 CONTAINMENT = Table(
@@ -122,5 +129,6 @@ CONTAINMENT = Table(
     PrimaryKeyConstraint("ledger_id", "id"),
     Index("ix_containment_child", "ledger_id", "child"),
     Index("ix_containment_parent", "ledger_id", "parent"),
+    info={"citus": "ledger_id"},
     sqlite_strict=True,
 )

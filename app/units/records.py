@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from app.db import RecordTable, Session, WriteSession
+from app.db import Session, WriteSession
+from app.rows import RecordTable
 from app.units import _store
 from app.units.documents import Plan, Policy, document_hash, parse_document
 from app.units.state import Alias, Containment, Label, Seal, Unit

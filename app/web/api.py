@@ -29,7 +29,9 @@ from app.web import (
 from app.web.answers import Json
 from app.web.auth import public
 from app.web.declare import Says, declare
+from app.web.express import DOORS
 from app.web.gate import Gate
+from app.web.history import HistoryDoor
 from app.web.metrics import Metrics
 from app.web.schemas import SCHEMAS, SECURITY
 
@@ -49,7 +51,8 @@ def install(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
         app.include_router(router)
     problems.install(app)
     _describe(app)
-    app.add_middleware(Gate, metrics=metrics, limits=limits(settings))
+    app.add_middleware(HistoryDoor)  # inside the gate
+    app.add_middleware(Gate, metrics=metrics, limits=limits(settings), doors=DOORS, large_bytes=settings.large_bytes)
 
 
 def limits(settings: Settings) -> dict[str, int]:

@@ -26,8 +26,15 @@ class Access:
 
     def __call__(self, request: Request) -> None:
         """Prove the caller and keep the `Viewer` in the request; runs in a worker thread."""
-        viewer = viewer_of_header(request)
-        if not viewer.access & set(self.roles):
+        self.admit(request, viewer_of_header(request))
+
+    def admit(self, request: Request, viewer: Viewer) -> None:
+        """Keep a proven caller in the request, if the route is for him.
+
+        Raises:
+            ForbiddenError: None of his access roles opens it.
+        """
+        if viewer.access.isdisjoint(self.roles):
             raise ForbiddenError("None of the caller's access roles opens this.", needed=sorted(self.roles))
         request.state.viewer = viewer
 
@@ -59,14 +66,20 @@ def viewer_of_header(request: Request) -> Viewer:
     Raises:
         UnprovenError: `credentials`: none, or not accepted.
     """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_CHARACTERS:
+    token = token_of(request.headers.get("authorization", ""))
+    if token is None:
         raise UnprovenError("This needs an access token; `POST /oauth/token` gives one.", code="credentials")
     services = services_of(request)
-    with services.db.read() as session:
+    with services.db.read_newest() as session:  # a token counts at once, and so does a revocation
         mandate_ms = services.mandate_ms(session)
         return find_viewer(session, services.ledger_id, token, services.now_ms(), mandate_ms)
+
+
+def token_of(header: str) -> str | None:
+    """Return the bearer token of an `Authorization` header, None when it holds none that could be ours."""
+    scheme, _, rest = header.partition(" ")
+    token = rest.strip()
+    return token if scheme.lower() == "bearer" and 0 < len(token) <= MAX_TOKEN_CHARACTERS else None
 
 
 def viewer_of(request: Request) -> Viewer:

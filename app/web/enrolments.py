@@ -145,7 +145,7 @@ def _claim(services: Services, enrolment: str, told: Claim) -> Response:
 def read_enrolment(request: Request, enrolment: str) -> Response:
     """Show how far an enrolment is, with the match code and the details that its event must carry."""
     services, viewer = services_of(request), viewer_of(request)
-    with services.db.read() as session:
+    with services.db.read_newest() as session:
         found = _visible(use.read_enrolment(session, services.ledger_id, enrolment[:64]), viewer)
     details = use.details_of(found) if found.status == "claimed" else None
     return Json({**_told(found), "match_code": found.match_code, "details": details, "event": found.event})
@@ -199,7 +199,7 @@ def _proven_approval(
 ) -> ProvenEvent:
     if not isinstance(value, dict) or set(value) != {"event"}:
         raise MalformedError("The body is an object with `event`.", code="body_shape")
-    with services.db.read() as session:
+    with services.db.read_newest() as session:
         found = _visible(use.read_enrolment(session, services.ledger_id, enrolment[:64]), viewer)
     proven = services.prover.prove(value["event"], received_ms)
     if found.status == "approved" and found.event == proven.event.hash:

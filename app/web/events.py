@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from app.canon import JsonValue, jcs, parse_json
 from app.clock import parse_rfc3339
-from app.custody.prove import ProvenEvent, offered_keys
+from app.custody.prove import Claim, ProvenEvent, Prover, offered_keys
 from app.custody.receipts import Answer, Receipt
 from app.errors import ForbiddenError, MalformedError, ServiceError, TooLargeError
 from app.keys.signing import sign_compact
@@ -96,7 +96,7 @@ def answer_with(services: Services, receipt: Receipt, *, at_once: bool = False) 
     """Return a receipt, or the problem of a refusal with the receipt inside."""
     status = status_of(receipt)
     headers = {"Location": f"/v1/events/{receipt.event}"}
-    members: dict[str, Any] = dict(receipt.as_json())
+    members = receipt.spelled()
     if at_once:
         members = {**_without_proof(receipt), "admission": _admission(services, receipt)}
         headers["Preference-Applied"] = "respond-async"
@@ -121,7 +121,7 @@ def refusal(receipt: Receipt, members: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_proof(receipt: Receipt) -> dict[str, JsonValue]:
-    return replace(receipt, checkpoint=None, tree_size=None, proof=()).as_json()
+    return replace(receipt, checkpoint=None, tree_size=None, path=None).as_json()
 
 
 def _admission(services: Services, receipt: Receipt) -> str:
@@ -154,12 +154,15 @@ async def post_batch(request: Request) -> Response:
     fit = [one for one in proven if isinstance(one, ProvenEvent)]
     answers: list[Answer] = []
     if fit:
-        answers = await services.record(fit, proofs=not minimal, sweep_to_ms=sweep_to_ms)
+        answers = await services.record(fit, proofs=not minimal, sweep_to_ms=sweep_to_ms, bulk=True)
     return await run_in_threadpool(partial(_batch_answer, services, proven, answers, minimal=minimal))
 
 
 def prove_all(services: Services, data: bytes, received_ms: int) -> list[ProvenEvent | ServiceError]:
-    """Prove the events of a batch one by one; keys that one enrols count for those behind it.
+    """Prove the events of a batch; keys that one enrols count for those behind it.
+
+    All are read before the first signature is verified: two kinds of work by turns cost a fifth more, since each
+    takes the processor's caches from the other.
 
     Raises:
         MalformedError: The batch itself is not an array of events.
@@ -173,14 +176,24 @@ def prove_all(services: Services, data: bytes, received_ms: int) -> list[ProvenE
     if len(items) > limit:
         raise TooLargeError("The batch holds too many events.", max_events=limit)
     offered: dict[str, PublicKey] = {}
-    return [_prove(services, item, received_ms, offered) for item in items]
+    claims = [_read(services.prover, item) for item in items]
+    return [_verify(services.prover, claim, received_ms, offered) for claim in claims]
 
 
-def _prove(
-    services: Services, item: JsonValue, received_ms: int, offered: dict[str, PublicKey]
-) -> ProvenEvent | ServiceError:
+def _read(prover: Prover, item: JsonValue) -> Claim | ServiceError:
     try:
-        proven = services.prover.prove(item, received_ms, offered=offered)
+        return prover.read(item)
+    except ServiceError as error:
+        return error
+
+
+def _verify(
+    prover: Prover, claim: Claim | ServiceError, received_ms: int, offered: dict[str, PublicKey]
+) -> ProvenEvent | ServiceError:
+    if isinstance(claim, ServiceError):
+        return claim
+    try:
+        proven = prover.verify(claim, received_ms, offered=offered)
     except ServiceError as error:
         return error
     if proven.event.type.name == "key.enrol":
@@ -209,10 +222,7 @@ def _result(answer: Answer, checkpoint: str, *, minimal: bool) -> dict[str, Any]
     if isinstance(answer, ServiceError):
         members = problems.body_of(answer)
         return {"status": members["status"], "problem": members}
-    members = _without_proof(answer) if minimal else dict(answer.as_json())
-    proof = members.get("proof")
-    if isinstance(proof, dict) and proof.get("checkpoint") == checkpoint:
-        members["proof"] = {name: value for name, value in proof.items() if name != "checkpoint"}
+    members = _without_proof(answer) if minimal else answer.spelled(checkpoint)
     status = status_of(answer)
     if status >= 400:
         return {"status": status, "problem": refusal(answer, members)}

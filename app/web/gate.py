@@ -9,19 +9,21 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import MalformedError, ServiceError, TooLargeError
+from app.logs import log_request
 from app.web.answers import MAX_BODY_BYTES
+from app.web.large import Large
 from app.web.problems import answer_to, answer_to_failure
 
-log = structlog.get_logger("app.request")
-
 BODY_SECONDS = 10.0
+LARGE_BYTES = 64 * 1024 * 1024
 MAX_PATH_BYTES = 2048
 MAX_QUERY_BYTES = 4096
 
+_LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
+"""What says how long a body is; one in pieces may be as long as its door takes."""
 _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -50,15 +52,21 @@ class Counts(Protocol):
 class Gate:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, metrics: Counts, limits: Mapping[str, int]) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Counts, limits: Mapping[str, int], doors: Mapping[tuple[str, str], ASGIApp],
+        large_bytes: int = LARGE_BYTES,
+    ) -> None:  # fmt: skip
         """Wrap an application.
 
         Args:
             app: What answers.
             metrics: Counts requests by route.
             limits: Largest body by path, bytes; every other path takes 64 KiB.
+            doors: What answers instead, by method and path (`app.web.express`).
+            large_bytes: Bytes of bodies over 64 KiB that may be under way at a time.
         """
-        self._app = app
+        self._large = Large(large_bytes)
+        self._app, self._doors = app, doors
         self._metrics = metrics
         self._limits = limits
 
@@ -77,8 +85,13 @@ class Gate:
 
     async def _answer(self, scope: Scope, receive: Receive, said: "_Said") -> None:
         try:
-            bounded = self._bounded(scope, receive)
-            await self._app(scope, bounded, said)
+            size, bounded = self._bounded(scope, receive)
+            door = self._doors.get((scope["method"], scope["path"]), self._app)
+            if size <= MAX_BODY_BYTES:
+                await door(scope, bounded, said)
+                return
+            with self._large.share(size):
+                await door(scope, bounded, said)
         except ServiceError as error:  # raised before any route was found
             if not said.status:
                 await answer_to(error)(scope, receive, said)
@@ -87,23 +100,29 @@ class Gate:
                 raise  # the answer has begun: the connection must break off, or half would look like all
             await answer_to_failure(error)(scope, receive, said)
 
-    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        """Refuse a body that is announced too large, or return a `receive` that stops one that becomes so."""
+    def _bounded(self, scope: Scope, receive: Receive) -> tuple[int, Receive]:
+        """Return how many bytes the body may have, and a `receive` that stops one that has more.
+
+        Raises:
+            TooLargeError: More are announced than the door takes, or the address is too long.
+            MalformedError: The address holds a character that no name has.
+        """
         if len(scope.get("raw_path") or b"") > MAX_PATH_BYTES or len(scope["query_string"]) > MAX_QUERY_BYTES:
             raise TooLargeError("The address is too long.", code="uri_too_long")
         if "\0" in scope["path"] or b"%00" in scope["query_string"] or b"\0" in scope["query_string"]:
             raise MalformedError("The address holds a character that no name has.", code="bad_request")
         limit = self._limits.get(scope["path"], MAX_BODY_BYTES)
-        announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        said = {name: value for name, value in scope["headers"] if name in _LENGTHS}
+        announced = said.get(b"content-length", b"%d" % limit if said else b"0")
         if not announced.isdigit() or len(announced) > 12 or int(announced) > limit:
             raise TooLargeError("The body is too large for this door.", max_bytes=limit)
-        return _Bounded(receive, limit)
+        return int(announced), _Bounded(receive, limit)
 
     def _note(self, scope: Scope, inner: Scope, status: int, seconds: float) -> None:
         route = inner.get("route")
         template = getattr(route, "path", None) or "-"
         self._metrics.request(scope["method"] if scope["method"].isalpha() else "-", template, status, seconds)
-        log.info("request", method=scope["method"][:16], route=template, status=status, ms=round(seconds * 1000, 2))
+        log_request(scope["method"][:16], template, status, round(seconds * 1000, 2))
 
 
 class _Bounded:

@@ -41,7 +41,8 @@ def readyz(request: Request) -> Response:
 
 def _reads(services: Services) -> bool:
     try:
-        with services.db.read() as session:
+        services.db.reach()
+        with services.db.read_newest() as session:
             head = read_head(session, services.view.name)
         return head.size >= services.view.published[0]
     except ServiceError:

@@ -1,7 +1,9 @@
 """What the doors of one application share: the rooms' entrances, wired once by `app.main`."""
 
 import asyncio
+import concurrent.futures
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -104,7 +106,7 @@ class Services:
         return frozenset({self.origin, f"{self.settings.base_url()}/oauth/token"})
 
     async def record(
-        self, events: Sequence[ProvenEvent], *, proofs: bool = True, sweep_to_ms: int | None = None
+        self, events: Sequence[ProvenEvent], *, proofs: bool = True, sweep_to_ms: int | None = None, bulk: bool = False
     ) -> list[Answer]:
         """Record proven events as one group and return an answer each, after the commit.
 
@@ -112,29 +114,52 @@ class Services:
             events: In the order in which they are to be judged.
             proofs: Put proof and checkpoint into the receipts.
             sweep_to_ms: On a ledger with scenario time: let the clock's work up to then come first.
+            bulk: They can wait a little for others.
 
         Raises:
             BusyError: The queue is full, nothing is written, or `timeout`: not in time; the event may still be
                 recorded, and sending it again is safe.
         """
-        future = self.intake.submit(events, proofs=proofs, sweep_to_ms=sweep_to_ms)
-        waiting = future if isinstance(future, asyncio.Future) else asyncio.wrap_future(future)
+        future = self.intake.submit(events, proofs=proofs, sweep_to_ms=sweep_to_ms, bulk=bulk)
+        if not isinstance(future, asyncio.Future):
+            future = _of_this_loop(future)
+        giving_up = asyncio.get_running_loop().call_later(self.settings.writer_wait_seconds, _give_up, future)
         try:
-            async with asyncio.timeout(self.settings.writer_wait_seconds):
-                answers = await asyncio.shield(waiting)
-        except TimeoutError:
-            waiting.add_done_callback(_heard)
-            raise BusyError("Not committed in time; send it again.", retry_after_seconds=5, code="timeout") from None
+            answers = await future
+        finally:
+            giving_up.cancel()
         for answer in answers:
             if isinstance(answer, UnprovenError) and answer.code == "unknown_key":
                 self.prover.forget(str(answer.facts["kid"]))
         return answers
 
 
-def _heard(future: "asyncio.Future[list[Answer]]") -> None:
-    """Look at what nobody waits for any more, so that its error is not reported as never retrieved."""
-    if not future.cancelled():
-        future.exception()
+def _give_up(waiting: "asyncio.Future[list[Answer]]") -> None:
+    """Answer who has waited long enough; what becomes of the events later reaches nobody."""
+    if not waiting.done():
+        waiting.set_exception(BusyError("Not committed in time; send it again.", retry_after_seconds=5, code="timeout"))
+
+
+def _of_this_loop(future: "concurrent.futures.Future[list[Answer]]") -> "asyncio.Future[list[Answer]]":
+    """Return a future of the running loop that follows one of a thread, as long as somebody waits for it."""
+    loop = asyncio.get_running_loop()
+    ours: asyncio.Future[list[Answer]] = loop.create_future()
+
+    def follow() -> None:
+        if ours.done():
+            return
+        error = future.exception()
+        if error is not None:
+            ours.set_exception(error)
+        else:
+            ours.set_result(future.result())
+
+    def tell(_: object) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and who waited on it
+            loop.call_soon_threadsafe(follow)
+
+    future.add_done_callback(tell)
+    return ours
 
 
 def services_of(request: Request) -> Services:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from app.audit.exported import verify_tree
 from app.audit.following import MAX_FINDINGS
+from app.audit.readers import Readers
 from app.cli.main import app
 from app.errors import BusyError, TamperError
 from app.ledger.checkpoint import Checkpoint, sign
@@ -48,12 +49,20 @@ def device(path):
 
 
 def verified(tree):
-    """Verify in a thread: where a pipe is waited for, the test fails and does not wait."""
+    """Verify in a thread: where a pipe is waited for, the test fails and does not wait. Two processes say the same."""
     found = []
-    thread = threading.Thread(target=lambda: found.append(verify_tree(TileFolder(tree), TRUST)), daemon=True)
+
+    def verify():
+        found.append(verify_tree(TileFolder(tree), TRUST))
+        with Readers(1) as readers:
+            found.append(verify_tree(TileFolder(tree), TRUST, readers=readers))
+
+    thread = threading.Thread(target=verify, daemon=True)
     thread.start()
     thread.join(timeout=30)
-    assert found, "it waits, or ended in an error"
+    assert len(found) == 2, "it waits, or ended in an error"
+    alone, together = ({**report.as_json(), "milliseconds": 0} for report in found)
+    assert alone == together
     return found[0]
 
 

@@ -5,21 +5,21 @@ No timing is asserted anywhere here; the figures belong to `custody bench` and d
 
 import ast
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from cryptography.exceptions import InvalidSignature
 from nacl.exceptions import BadSignatureError
-from rich.progress import Progress
 from typer.testing import CliRunner
 
 from app.audit.leaf import read_leaf
 from app.canon import jcs
-from app.cli.bench.command import run
 from app.cli.bench.offline import OFFLINE, Extent
 from app.cli.bench.report import show
 from app.cli.bench.reverify import verified
-from app.cli.bench.scenarios import SCENARIOS, Bench, Size
+from app.cli.bench.scenarios import SCENARIOS, YARDSTICKS
 from app.cli.main import app as custody
 from app.custody.committing import newest
 from app.custody.serverkeys import ServerKeys
@@ -28,12 +28,12 @@ from app.keys.signing import PrivateKey, sign_jws
 from app.ledger.append import read_head
 from app.ledger.tiles import parse_bundle
 from app.ledger.tree import root_of
-from scripts.yardsticks import bare
+from scripts.yardsticks import bare, inserts, signatures, symbols
+from tests.cli.benching import measured, small
 
-YARDSTICKS = Path(bare.__file__).parent
+FOLDER = Path(bare.__file__).parent
 KEYS = [PrivateKey.generate("ES256"), PrivateKey.generate("Ed25519")]
 JWKS = {key.kid: key.public.jwk() for key in KEYS}
-TINY = Size(rounds=1, streams=8, units=1, single=16, batch_100=16, batch_1000=16, naive=8, reads=8, warm_up=8)
 
 
 def events(count):
@@ -67,33 +67,66 @@ def test_the_bare_pipeline_stores_nothing_of_a_group_with_a_wrong_signature(tmp_
     assert store.count() == 0
 
 
+def test_the_yardstick_of_inserts_inserts_and_commits_every_row(tmp_path):
+    path = str(tmp_path / "raw.db")
+    told = inserts.measure(inserts.sqlite(path), 10, 4)
+    assert (told["events"], told["requests"]) == (40, 4)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*), min(length(body)) FROM raw_event").fetchone() == (70, 1100)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_the_yardstick_of_signatures_verifies_right_ones_with_every_library():
+    told = {name: signatures.measure(check, 10)["events"] for name, check in signatures.checks().items()}
+    names = ("verify_ed25519_libsodium", "verify_ed25519_openssl", "verify_es256_openssl")
+    assert told == dict.fromkeys(names, 10)
+
+
+def test_the_yardstick_of_symbols_makes_the_labels_own_symbol():
+    text = symbols.address()
+    assert len(text) == len("HTTPS://CUSTODY.ID/U/") + 17
+    assert len(symbols.symbol(text)) == 29  # version 3, as on a label
+
+
 def test_yardsticks_import_nothing_of_the_service():
-    for path in sorted(YARDSTICKS.glob("*.py")):
+    for path in sorted(FOLDER.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             assert [name for name in names if name.split(".")[0] == "app"] == [], path.name
 
 
-def test_a_run_answers_every_figure_and_every_event_is_accepted(tmp_path, capsys):
-    with Progress(disable=True) as progress:
-        told = Bench(tmp_path, f"sqlite:///{tmp_path / 'custody.db'}", TINY, SCENARIOS).run(progress)
-    assert set(told["scenarios"]) == set(SCENARIOS)
-    assert set(told["yardsticks"]) == {"bare", "noop_post", "noop_get", "naive"}
+def test_a_run_answers_every_figure_and_every_event_is_accepted(tmp_path, capsys, monkeypatch):
+    small(monkeypatch)
+    told = measured(tmp_path, *SCENARIOS)
+    assert set(told["scenarios"]) >= {*SCENARIOS} - {"verify_edge"} | {
+        "single_open",
+        "single_4",
+        "batch_100_open",
+        "two_signatures_100",
+    }
+    assert set(told["yardsticks"]) == YARDSTICKS
     for row in (*told["scenarios"].values(), *told["yardsticks"].values()):
         assert row["events"] > 0
         assert row["rate"] > 0
     assert set(told["ratios"]) >= {"batch_vs_bare", "single_vs_noop", "history_vs_noop_get", "single_vs_naive"}
     assert told["environment"]["durability"] == "SQLite journal_mode=wal synchronous=FULL"
     assert told["storage"]["bytes_per_event"] > 0
+    assert told["notes"]["history_events_a_unit"] == 12
+    row = told["scenarios"]["single"]
+    assert row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"] <= row["p999_ms"] <= row["max_ms"]
+    assert {"answers_cpu_us_per_event", "writes_cpu_us_per_event", "driver_cpu_us_per_event"} <= set(row)
+    assert row["rss_mb"] > 0
+    assert row["peak_rss_mb"] > 0
+    assert set(told["scenarios"]["field_day"]["kinds"]) == {"sync", "flush", "unit", "history"}
+    assert {row["goal"] for row in told["goals"]} >= {"G1", "G2", "G3", "G4", "G5", "G6", "G7", "G10", "G11", "G12"}
     assert json.loads(json.dumps(told)) == told
     show(told)
     assert "batch_vs_bare" in capsys.readouterr().out
 
 
 def test_a_ledger_is_made_exported_and_verified_by_the_command_that_everybody_has(tmp_path, capsys):
-    with Progress(disable=True) as progress:
-        told = run(tmp_path, "", TINY, ["reverify"], Extent(events=200, rounds=2), progress)
+    told = measured(tmp_path, "reverify", extent=Extent(events=200, rounds=2))
     row = told["scenarios"]["reverify"]
     assert row["events"] > 200
     assert len(row["rates"]) == 2
@@ -114,8 +147,7 @@ def exported(folder):
 
 
 def test_a_ledger_that_does_not_verify_ends_the_run(tmp_path):
-    with Progress(disable=True) as progress:
-        run(tmp_path, "", TINY, ["reverify"], Extent(events=20, rounds=1), progress)
+    measured(tmp_path, "reverify", extent=Extent(events=20, rounds=1))
     vkey = ServerKeys.load(tmp_path / "reverify" / "data" / "keys").ledger.verifier().to_text()
     genesis = exported(tmp_path)[0].event.hash
     tree, answer = tmp_path / "reverify" / "tree", tmp_path / "answer"
@@ -125,9 +157,7 @@ def test_a_ledger_that_does_not_verify_ends_the_run(tmp_path):
 
 
 def test_commitments_are_over_every_unit_old_and_new(tmp_path, capsys):
-    extent = Extent(units=300, changed=20, commitments=3)
-    with Progress(disable=True) as progress:
-        told = run(tmp_path, "", TINY, ["heads"], extent, progress)
+    told = measured(tmp_path, "heads", extent=Extent(units=300, changed=20, commitments=3))
     assert {name: row["units"] for name, row in told["scenarios"].items()} == {"heads_old": 300, "heads_new": 320}
     for row in told["scenarios"].values():
         assert row["events"] == 20

@@ -137,10 +137,11 @@ def _chains(
         for unit in unit_records.everything(session, ledger_id, Unit)
         if chains.get(unit.unit) != (unit.seq, unit.head)
     ]
-    sql = f"SELECT unit, leaf_index, seq, prev FROM event_unit WHERE ledger_id = {int(ledger_id)} AND seq IS NOT NULL"
+    sql = f"SELECT unit, leaf_index, seq FROM event_unit WHERE ledger_id = {int(ledger_id)} AND seq IS NOT NULL"
     stored = {tuple(row) for row in session.exec_driver_sql(sql)}
-    if stored != set(links):
-        found.append(f"event_unit differs from the leaves' links: {sorted(stored ^ set(links))[:3]}")
+    told = {link[:3] for link in links}
+    if stored != told:
+        found.append(f"event_unit differs from the leaves' links: {sorted(stored ^ told)[:3]}")
     return found
 
 

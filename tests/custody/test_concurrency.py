@@ -5,7 +5,6 @@ does, the others straight into the recorder; a few more with several recorders o
 """
 
 import os
-import shutil
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +14,10 @@ import pytest
 from app.custody.intake import Intake
 from app.custody.prove import ProvenEvent
 from app.custody.receipts import Answer
-from app.custody.record import Recorder
-from app.custody.serverkeys import ServerKeys
-from app.db import Database
 from app.errors import BusyError, ServiceError
 from app.ledger import _store as ledger_store
-from app.ledger.highwater import HighWater
 from tests import small as s
+from tests.custody.town import second_writer
 
 ROUNDS = int(os.environ.get("CUSTODY_ROUNDS", "200"))
 TAKERS = 8
@@ -101,16 +97,6 @@ def test_of_eight_accepts_of_one_release_one_takes_effect_through_the_writer(tow
         assert intake.healthy
     finally:
         intake.stop()
-
-
-def second_writer(town) -> Recorder:
-    """Another process's worth of writer over the same database."""
-    settings = town.settings.model_copy(update={"high_water_path": town.settings.data_dir / "other-high-water.json"})
-    if not settings.high_water_file().exists():
-        shutil.copyfile(town.settings.high_water_file(), settings.high_water_file())
-    db = Database(town.db.url.render_as_string(hide_password=False))
-    high_water = HighWater(settings.high_water_file(), town.origin)
-    return Recorder(db, settings, ServerKeys.load(settings.keys_folder()), high_water)
 
 
 def test_several_writers_over_one_database_never_fork(town, carriers):

@@ -69,9 +69,9 @@ class Forgetful(HighWater):
             HighWater.found(path, origin).close()
         super().__init__(path, origin)
 
-    def refuse_rollback(self, size: int, root_at: bytes | None) -> None:
+    def refuse_rollback(self, size: int, root_at: bytes | None, known: tuple[int, str] | None = None) -> None:
         if self.size:
-            super().refuse_rollback(size, root_at)
+            super().refuse_rollback(size, root_at, known)
 
 
 @pytest.mark.parametrize("lost", ["missing", "not mounted", "empty", "of the founding"])

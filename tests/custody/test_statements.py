@@ -68,6 +68,7 @@ def test_depth_costs_a_little_and_breadth_nothing(town):
     outer, inner, box = town.load(), town.load(), town.box()
     town.ok(town.pack(inner, box))
     town.ok(town.pack(outer, inner))
+    town.ok(town.act(town.bws, "sighting", {}, [town.load()], capacity="witness"))  # what every event asks is known
     flat = cost(town, town.act(town.bws, "sighting", {}, [outer], capacity="witness"))
     deep = cost(town, town.act(town.bws, "sighting", {}, [box], capacity="witness"))
     assert flat <= deep <= flat + 3 * 3

@@ -490,3 +490,13 @@ def postgres_mould(template: str, folder: Path, kind: type[Town] = Town) -> Moul
     """Return the mould for PostgreSQL, from a migrated database that nobody has open."""
     own = fresh_database(template, template=template)
     return Mould(own, folder / "house", lambda url, _: fresh_database(url, template=url), kind)
+
+
+def second_writer(town: Town) -> Recorder:
+    """Another process's worth of writer over the same database."""
+    settings = town.settings.model_copy(update={"high_water_path": town.settings.data_dir / "other-high-water.json"})
+    if not settings.high_water_file().exists():
+        shutil.copyfile(town.settings.high_water_file(), settings.high_water_file())
+    db = Database(town.db.url.render_as_string(hide_password=False))
+    high_water = HighWater(settings.high_water_file(), town.origin)
+    return Recorder(db, settings, ServerKeys.load(settings.keys_folder()), high_water)

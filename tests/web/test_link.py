@@ -9,9 +9,10 @@ import pytest
 from app.audit.fsck import fsck
 from app.config import Settings
 from app.custody.link import WriterLink
-from app.custody.prove import ProvenEvent
+from app.custody.private import PrivateContent
+from app.custody.prove import Parcel, ProvenEvent
 from app.custody.view import View
-from app.custody.wire import Done, frame, frames, messages
+from app.custody.wire import Done, Record, frame, frames, messages
 from app.db import Database
 from app.errors import BusyError, MissingError, TamperError, UnprovenError
 from app.ledger.append import read_head
@@ -134,11 +135,14 @@ def test_why_a_writer_does_not_start_reaches_the_one_that_asked(house, settings,
         linked(settings, nothing)
 
 
-def test_an_event_travels_whole(house, phone):
-    event = seen(house, phone)
-    [back] = next(frames(bytearray(frame([event]))))
-    assert isinstance(back, ProvenEvent)
-    assert back == event
+def test_events_travel_whole_and_can_be_looked_at_twice(house, phone):
+    events = [seen(house, phone) for _ in range(3)]
+    private = PrivateContent("name", bytes(32), b"body")
+    events.append(ProvenEvent(events[0].event, events[0].value, 7, (private,), {"hash": b"document"}))
+    [record] = next(frames(bytearray(frame([Record(1, Parcel(events), True, None)]))))
+    assert len(record.events) == 4
+    assert list(record.events) == list(record.events) == events
+    assert record.events[-1] == events[-1]
 
 
 def test_an_error_travels_with_its_code_and_facts():

@@ -2,136 +2,215 @@
 
     python -m app.cli.bench.driver PLAN.json
 
-A closed loop: every connection sends its own requests in order, the next one when the last was answered. The
-plan names host, port, a file of complete HTTP requests, and for each connection where its requests lie in it.
-The answer is one line of JSON: wall and CPU seconds, every latency's summary, and what was not as expected.
+One thread, one epoll, plain sockets. It parses nothing but an answer's length, keeps the answers as they came, and
+writes them down when the last one is there: whoever started it holds each of them to what it must say, after the clock.
+
+The plan names host, port, a file of complete HTTP requests, and for each connection where its requests lie in it.
+Without `due` the loop is closed: each connection sends its next request when the last was answered. With `due`
+(seconds from the start, one a request) it is open: a request that falls due while its connection still waits for
+another is sent right after that, and its time counts from when it was due. So a server that stalls is charged with
+everybody who would have come meanwhile (no coordinated omission).
+
+It prints one line of JSON. `answers` holds the answers, `times` three doubles for each (due or sent, sent, answered,
+in seconds from the start) and `lengths` its length; all in the order of the plan, connection by connection.
 """
 
-import asyncio
 import json
+import select
+import socket
 import sys
 import time
-from dataclasses import dataclass, field
-from functools import partial
+from array import array
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
-
-try:
-    from uvloop import new_event_loop
-except ImportError:  # not on every platform; the driver is only slower
-    from asyncio import new_event_loop  # type: ignore[assignment]
+from typing import Any
 
 HEAD_END = b"\r\n\r\n"
-LENGTH = b"content-length: "
+LENGTHS = (b"\r\ncontent-length: ", b"\r\nContent-Length: ")
+RECEIVE_BYTES = 262_144
+SILENCE_SECONDS = 60.0
+"""So long without one answer, and the run is given up."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """What the connections saw."""
+class Connection:
+    """One keep-alive connection that works through its requests in order."""
 
-    status: bytes
-    needed: list[bytes]
-    latencies: list[float] = field(default_factory=list)
-    counted: list[int] = field(default_factory=list)
-    bad: list[str] = field(default_factory=list)
-    received_bytes: int = 0
+    __slots__ = (
+        *("_address", "_at", "_data", "_due", "_have", "_needed", "_parts", "_poll", "_rest", "_socket", "_spans"),
+        *("_started", "_table", "answers", "busy", "times", "wanted"),
+    )
 
+    def __init__(
+        self, address: tuple[str, int], data: memoryview, spans: Sequence[tuple[int, int]],
+        due: Sequence[float] | None, poll: select.epoll, table: "dict[int, Connection]",
+    ) -> None:  # fmt: skip
+        """Connect.
 
-class Connection(asyncio.Protocol):
-    """One keep-alive connection that works through its requests."""
+        Args:
+            address: Host and port.
+            data: All requests.
+            spans: Where this connection's requests lie in it.
+            due: When each is due, seconds from the start; as soon as it can when absent.
+            poll: Says when there is something to do.
+            table: Connections by file descriptor, which this one enters itself into.
+        """
+        self._address, self._poll, self._table = address, poll, table
+        self._data, self._spans, self._due = data, spans, due
+        self._at, self._needed, self._have, self._started = 0, 0, 0, 0.0
+        self._parts: list[bytes] = []
+        self._rest: memoryview | None = None
+        self.answers: list[bytes] = []
+        self.times = array("d")
+        self.busy = False
+        self.wanted = len(spans) if due is None else 0
+        """How many requests may be sent by now."""
+        self._connect()
 
-    def __init__(self, data: memoryview, spans: list[tuple[int, int]], tally: Tally) -> None:
-        """Take the requests' places in the data."""
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._data, self._spans, self._tally = data, iter(spans), tally
-        self._buffer, self._needed, self._sent_at = b"", 0, 0.0
-        self._transport: asyncio.WriteTransport | None = None
+    def _connect(self) -> None:
+        self._socket = socket.create_connection(self._address, timeout=SILENCE_SECONDS)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setblocking(False)
+        self._poll.register(self._socket.fileno(), select.EPOLLIN)
+        self._table[self._socket.fileno()] = self
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport; `start` sends the first request."""
-        self._transport = cast("asyncio.WriteTransport", transport)
+    def begin(self, started: float) -> None:
+        """Start the clock; a closed loop sends its first request."""
+        self._started = started
+        self.next()
 
-    def start(self) -> None:
-        """Send the next request, or end."""
-        span = next(self._spans, None)
-        if self._transport is None or span is None:
-            if not self.done.done():
-                self.done.set_result(None)
+    def next(self) -> None:
+        """Send the next request that may be sent."""
+        if self.busy or self._at >= self.wanted:
             return
-        self._sent_at = time.perf_counter()
-        self._transport.write(self._data[span[0] : span[1]])
+        self.busy = True
+        if self._socket.fileno() < 0:
+            self._connect()
+        start, end = self._spans[self._at]
+        now = time.perf_counter() - self._started
+        self.times.append(now if self._due is None else self._due[self._at])
+        self.times.append(now)
+        self._send(self._data[start:end])
 
-    def data_received(self, data: bytes) -> None:
-        """Gather one answer; what it says is only searched, not parsed."""
-        self._buffer += data
+    def _send(self, data: memoryview) -> None:
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        waited = self._rest is not None
+        self._rest = data[sent:] if sent < len(data) else None
+        if waited != (self._rest is not None):
+            writing = select.EPOLLOUT if self._rest is not None else 0
+            self._poll.modify(self._socket.fileno(), select.EPOLLIN | writing)
+
+    def ready(self, mask: int) -> bool:
+        """Go on sending or receiving; says whether an answer was completed."""
+        if mask & select.EPOLLOUT and self._rest is not None:
+            self._send(self._rest)
+        if not mask & ~select.EPOLLOUT:
+            return False
+        data = self._socket.recv(RECEIVE_BYTES)
+        if not data:
+            if self.busy:
+                raise ConnectionError(f"a connection was closed after {self._at} of {len(self._spans)} answers")
+            self._socket.close()  # it was idle for long, as servers have it; the next request opens it anew
+            return False
+        self._parts.append(data)
+        self._have += len(data)
         if not self._needed:
-            end = self._buffer.find(HEAD_END)
-            if end < 0:
-                return
-            head = self._buffer[:end].lower()
-            at = head.find(LENGTH)
-            length = int(head[at + len(LENGTH) :].split(b"\r", 1)[0]) if at >= 0 else 0
-            self._needed = end + len(HEAD_END) + length
-        if len(self._buffer) >= self._needed:
-            answer, self._buffer, self._needed = self._buffer, b"", 0
-            self._answered(answer)
-
-    def _answered(self, answer: bytes) -> None:
-        tally = self._tally
-        tally.latencies.append(time.perf_counter() - self._sent_at)
-        tally.received_bytes += len(answer)
-        if answer[9:12] != tally.status and len(tally.bad) < 3:
-            tally.bad.append(answer[:2000].decode("utf-8", "replace"))
-        for place, needle in enumerate(tally.needed):
-            tally.counted[place] += answer.count(needle)
-        self.start()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Note a connection that went away before its time."""
-        if not self.done.done():
-            self._tally.bad.append(f"connection lost: {exc}")
-            self.done.set_result(None)
+            self._needed = whole_length(data if len(self._parts) == 1 else b"".join(self._parts))
+        if not self._needed or self._have < self._needed:
+            return False
+        self.times.append(time.perf_counter() - self._started)
+        self.answers.append(data if len(self._parts) == 1 else b"".join(self._parts))
+        self._parts, self._needed, self._have = [], 0, 0
+        self._at, self.busy = self._at + 1, False
+        self.next()
+        return True
 
 
-async def drive(plan: dict[str, Any], data: memoryview) -> dict[str, Any]:
-    """Open every connection, then let all start at once."""
-    needed = [needle.encode() for needle in plan["needed"]]
-    tally = Tally(str(plan["status"]).encode(), needed, counted=[0] * len(needed))
-    loop = asyncio.get_running_loop()
-    connections = [Connection(data, [(start, end) for start, end in spans], tally) for spans in plan["connections"]]
-    for connection in connections:
-        await loop.create_connection(partial(_same, connection), plan["host"], plan["port"])
+def whole_length(data: bytes) -> int:
+    """Return how long an answer is, head and body, or 0 while its head is not complete.
+
+    Raises:
+        ValueError: The head tells no length.
+    """
+    end = data.find(HEAD_END)
+    if end < 0:
+        return 0
+    for name in LENGTHS:
+        at = data.find(name, 0, end)
+        if at >= 0:
+            return end + len(HEAD_END) + int(data[at + len(name) : data.index(b"\r", at + len(name))])
+    raise ValueError(f"an answer without a length: {data[:end][:300]!r}")
+
+
+def drive(plan: dict[str, Any], data: memoryview) -> tuple[dict[str, Any], list[Connection]]:
+    """Open every connection, let all start at once, and return when every request was answered.
+
+    Raises:
+        ConnectionError: A connection ended before its time.
+        TimeoutError: Nobody answered for a minute.
+    """
+    poll = select.epoll()
+    due = plan["due"] or [None] * len(plan["connections"])
+    address, by_fd = (plan["host"], plan["port"]), dict[int, Connection]()
+    connections = [
+        Connection(address, data, spans, moments, poll, by_fd)
+        for spans, moments in zip(plan["connections"], due, strict=True)
+    ]
     wall, cpu = time.perf_counter(), time.process_time()
+    _loop(poll, by_fd, connections, plan["due"], wall, sum(map(len, plan["connections"])))
+    told = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    return told, connections
+
+
+def _loop(
+    poll: select.epoll, by_fd: dict[int, Connection], connections: Sequence[Connection],
+    due: Sequence[Sequence[float]] | None, started: float, left: int,
+) -> None:  # fmt: skip
+    moments = zip(connections, due or (), strict=False)
+    agenda = [(moment, connection) for connection, times in moments for moment in times]
+    agenda.sort(key=lambda entry: entry[0], reverse=True)
     for connection in connections:
-        connection.start()
-    await asyncio.gather(*(connection.done for connection in connections))
-    return summary(tally, time.perf_counter() - wall, time.process_time() - cpu)
+        connection.begin(started)
+    quiet_since = started
+    while left:
+        now = time.perf_counter()
+        while agenda and agenda[-1][0] <= now - started:
+            connection = agenda.pop()[1]
+            connection.wanted += 1
+            connection.next()
+        timeout = max(0.0, agenda[-1][0] - (now - started)) if agenda else 1.0
+        for fd, mask in poll.poll(timeout):
+            if by_fd[fd].ready(mask):
+                left, quiet_since = left - 1, now
+        if now - quiet_since > SILENCE_SECONDS and any(connection.busy for connection in connections):
+            raise TimeoutError(f"nobody answered for {SILENCE_SECONDS:.0f} seconds; {left} answers are missing")
 
 
-def _same(connection: Connection) -> Connection:
-    return connection
-
-
-def summary(tally: Tally, wall_seconds: float, cpu_seconds: float) -> dict[str, Any]:
-    """Return what happened as data."""
-    ordered = sorted(tally.latencies) or [0.0]
-
-    def at(quantile: float) -> float:
-        return round(1000 * ordered[min(len(ordered) - 1, int(quantile * len(ordered)))], 3)
-
-    return {
-        "requests": len(tally.latencies), "counted": tally.counted, "wall_seconds": wall_seconds,
-        "driver_cpu_seconds": cpu_seconds, "p50_ms": at(0.5), "p99_ms": at(0.99), "p999_ms": at(0.999),
-        "received_bytes": tally.received_bytes, "bad": tally.bad,
-    }  # fmt: skip
+def keep(plan: dict[str, Any], connections: Sequence[Connection]) -> None:
+    """Write down what was answered, and when."""
+    lengths = array("Q", [len(answer) for each in connections for answer in each.answers])
+    with Path(plan["answers"]).open("wb") as file:
+        for each in connections:
+            file.writelines(each.answers)
+    with Path(plan["times"]).open("wb") as file:
+        for each in connections:
+            each.times.tofile(file)
+    with Path(plan["lengths"]).open("wb") as file:
+        lengths.tofile(file)
 
 
 def main() -> None:
-    """Read the plan, drive, print one line of JSON."""
+    """Read the plan, drive, keep what was answered, print one line of JSON."""
     plan = json.loads(Path(sys.argv[1]).read_bytes())
     data = memoryview(Path(plan["requests"]).read_bytes())
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        print(json.dumps(runner.run(drive(plan, data))))
+    try:
+        told, connections = drive(plan, data)
+    except (ConnectionError, TimeoutError, ValueError) as error:
+        sys.exit(f"the load driver gave up: {error}")
+    keep(plan, connections)
+    print(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from typing import Any
 from rich.progress import Progress
 
 from app.canon import b64url_encode
-from app.cli.bench.report import Round, summary
-from app.cli.bench.world import PLACES, Founding, blocks
+from app.cli.bench.charter import PLACES
+from app.cli.bench.figures import Round, summary
+from app.cli.bench.world import Founding, blocks
 from app.cli.phone import Phone
 from app.config import Settings
 from app.custody.committing import StoredHeads, commit_heads, newest

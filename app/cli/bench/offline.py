@@ -1,5 +1,6 @@
-"""Scenarios that need no server, and only run when they are asked for: a million events or units take long to make."""
+"""Scenarios with a ledger of their own, which only run when they are asked for: they take long to make."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,34 +9,44 @@ from rich.progress import Progress
 
 from app.cli.bench import heads as heads_of
 from app.cli.bench import report
+from app.cli.bench.backlog import backlog
 from app.cli.bench.databases import durability, fresh_database
+from app.cli.bench.figures import summary
+from app.cli.bench.growth import growth, slopes
 from app.cli.bench.heads import heads
 from app.cli.bench.reverify import reverify
+from app.cli.bench.wish import Wish
 from app.db import Database
 
-OFFLINE = ("reverify", "heads")
+Told = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
     """How much is made, and how often it is measured."""
 
-    events: int = 100_000
+    events: int | None = None
+    """Of the ledger that is verified or grown; `EVENTS` says how many when absent."""
     units: int = 100_000
     rounds: int = 3
     changed: int = heads_of.CHANGED
     commitments: int = heads_of.ROUNDS
+    batches: int = 480
+    """Batches of a hundred that meet a database that cannot be written."""
+    held_seconds: float = 8.0
+    queue_events: int = 4096
 
 
-def run_offline(
-    name: str, folder: Path, database_url: str, extent: Extent, progress: Progress
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Run one scenario over a fresh database; returns the environment and the rows by name.
+EVENTS = {"reverify": 100_000, "growth": 1_000_000}
+
+
+def run_offline(name: str, folder: Path, wish: Wish, extent: Extent, progress: Progress) -> Told:
+    """Run one scenario; returns the environment and what it adds to the result.
 
     Args:
         name: One of `OFFLINE`.
         folder: Where it may make a folder of its own name.
-        database_url: A PostgreSQL server; empty for SQLite.
+        wish: The database, and what is kept.
         extent: How much.
         progress: Shows where the run is.
 
@@ -44,12 +55,39 @@ def run_offline(
     """
     own = folder / name
     own.mkdir()
-    with fresh_database(database_url, own) as url:
+    with fresh_database(wish.database_url, own) as url:
         db = Database(url)
         environment = report.environment(own, durability(db))
         db.close()
-        if name == "heads":
-            return environment, heads(
-                own, url, extent.units, progress, changed=extent.changed, rounds=extent.commitments
-            )
-        return environment, {name: report.summary(reverify(own, url, extent.events, extent.rounds, progress))}
+        return {"environment": environment, **OFFLINE[name](own, url, wish, extent, progress)}
+
+
+def _reverify(own: Path, url: str, wish: Wish, extent: Extent, progress: Progress) -> Told:
+    del wish
+    told = reverify(own, url, extent.events or EVENTS["reverify"], extent.rounds, progress)
+    return {"scenarios": {"reverify": summary(told)}}
+
+
+def _heads(own: Path, url: str, wish: Wish, extent: Extent, progress: Progress) -> Told:
+    del wish
+    told = heads(own, url, extent.units, progress, changed=extent.changed, rounds=extent.commitments)
+    return {"scenarios": told}
+
+
+def _growth(own: Path, url: str, wish: Wish, extent: Extent, progress: Progress) -> Told:
+    del url  # it may be kept, and so has a database of its own
+    points = growth(own, wish.database_url, wish.keep, extent.events or EVENTS["growth"], progress)
+    return {"growth": {"points": points, "slopes": slopes(points)}}
+
+
+def _backlog(own: Path, url: str, wish: Wish, extent: Extent, progress: Progress) -> Told:
+    del wish
+    return {"backlog": backlog(own, url, extent.batches, extent.held_seconds, extent.queue_events, progress)}
+
+
+OFFLINE: dict[str, Callable[[Path, str, Wish, Extent, Progress], Told]] = {
+    "reverify": _reverify,
+    "heads": _heads,
+    "growth": _growth,
+    "backlog": _backlog,
+}

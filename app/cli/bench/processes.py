@@ -6,16 +6,21 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
+
+import psycopg
 
 import app
 
 ROOT = Path(app.__file__).resolve().parent.parent
 START_SECONDS = 60
 STOP_SECONDS = 30
+POLL_SECONDS = 0.1
 HOST = "127.0.0.1"
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:
@@ -53,10 +58,10 @@ class Server:
         return cls(name, [*arguments, "--log-level", "warning"], folder, env or {}, port)
 
     @classmethod
-    def service(cls, folder: Path, env: Mapping[str, str]) -> "Server":
+    def service(cls, folder: Path, env: Mapping[str, str], name: str = "service") -> "Server":
         """Return the service itself."""
         port = free_port()
-        return cls("service", ["-m", "app.cli", "serve", "--host", HOST, "--port", str(port)], folder, env, port)
+        return cls(name, ["-m", "app.cli", "serve", "--host", HOST, "--port", str(port)], folder, env, port)
 
     @property
     def log(self) -> Path:
@@ -71,13 +76,20 @@ class Server:
         """
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(self._command, cwd=self._folder, env=self._env, stdout=log, stderr=log)  # noqa: S603
+        try:
+            self._wait(self._process)
+        except BaseException:  # Ctrl-C, too: nobody else would stop it
+            self.__exit__()
+            raise
+        return self
+
+    def _wait(self, process: "subprocess.Popen[bytes]") -> None:
         deadline = time.monotonic() + START_SECONDS
-        while self._process.poll() is None and time.monotonic() < deadline:
+        while process.poll() is None and time.monotonic() < deadline:
             with socket.socket() as probe:
                 if probe.connect_ex((HOST, self.port)) == 0:
-                    return self
+                    return
             time.sleep(0.05)
-        self.__exit__()
         raise RuntimeError(f"{self.name} does not listen: {self.log.read_text(errors='replace')[-2000:]}")
 
     def __exit__(self, *_: object) -> None:
@@ -98,23 +110,88 @@ class Server:
             raise RuntimeError(f"{self.name} was not started")
         return self._process.pid
 
-    def cpu_seconds(self) -> float:
-        """Return user and system time of the process and its children so far."""
-        return sum(_cpu_ticks(pid) for pid in self._pids()) / os.sysconf("SC_CLK_TCK")
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return user and system time so far: `answers` is the process itself, `writes` its children, the writer."""
+        children = [pid for pid in self._pids() if pid != self.pid]
+        return {"answers": _seconds([self.pid]), **({"writes": _seconds(children)} if children else {})}
 
     def rss_bytes(self) -> int:
         """Return the memory that is resident now, in the process and its children."""
-        pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self._pids()]
-        return sum(pages) * os.sysconf("SC_PAGE_SIZE")
+        return sum(rss_bytes(pid) for pid in self._pids())
+
+    def peak_rss_bytes(self) -> int:
+        """Return the sum of what each process had resident at most since `forget_peak`: no less than their peak."""
+        return sum(peak_rss_bytes(pid) for pid in self._pids())
+
+    def forget_peak(self) -> None:
+        """Let the peaks of memory begin anew; where Linux does not let us, they stand since the start."""
+        for pid in self._pids():
+            with suppress(OSError):
+                Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    def processes(self) -> dict[str, int]:
+        """Return the process ids by name: `answers` and, for the service, `writes`."""
+        return dict(zip(("answers", "writes"), self._pids(), strict=False))
 
     def _pids(self) -> list[int]:
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return [self.pid, *map(int, children)]
+        return [self.pid, *_children(self.pid)]
 
 
-def _cpu_ticks(pid: int) -> int:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+class DatabaseServer:
+    """The PostgreSQL server behind a URL, where it runs on this machine: what all its processes used."""
+
+    def __init__(self, postmaster: int) -> None:
+        """Take the process id of its first process."""
+        self._postmaster = postmaster
+
+    @classmethod
+    def behind(cls, url: str) -> "DatabaseServer | None":
+        """Find the server by the process that answers us; None for SQLite and for a server elsewhere."""
+        if url.startswith("sqlite"):
+            return None
+        with psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://")) as connection:
+            row = connection.execute("SELECT pg_backend_pid()").fetchone()
+            backend = int(row[0]) if row else 0
+            with suppress(OSError):
+                if Path(f"/proc/{backend}/comm").read_text().startswith("postgres"):
+                    return cls(int(_stat(backend)[1]))
+        return None
+
+    def cpu_seconds(self) -> float:
+        """Return user and system time of the server, its living children, and those that have ended."""
+        fields = _stat(self._postmaster)
+        ended = (int(fields[13]) + int(fields[14])) / TICKS
+        return ended + _seconds([self._postmaster, *_children(self._postmaster)])
+
+
+def busy_seconds() -> float:
+    """Return the CPU time of everything on this machine so far, the host's own share of a guest's CPUs included."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    user, nice, system, _, _, irq, softirq, steal = map(int, fields[:8])
+    return (user + nice + system + irq + softirq + steal) / TICKS
+
+
+def _children(pid: int) -> list[int]:
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of a process's line in /proc from its state on (proc(5): the third)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _seconds(pids: Iterable[int]) -> float:
+    ticks = 0
+    for pid in pids:
+        with suppress(OSError):  # it has just ended
+            fields = _stat(pid)
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / TICKS
+
+
+def rss_bytes(pid: int) -> int:
+    """Return the memory that a process has resident now."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def peak_rss_bytes(pid: int) -> int:
@@ -124,3 +201,16 @@ def peak_rss_bytes(pid: int) -> int:
     """
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+
+
+def waited(process: "subprocess.Popen[bytes]") -> tuple[float, int]:
+    """Wait for a child to end; returns the CPU seconds it used, start-up included, and its peak of memory, bytes."""
+    peak_bytes = 0
+    while True:
+        with suppress(OSError):
+            peak_bytes = max(peak_bytes, peak_rss_bytes(process.pid))
+        done, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if done:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return usage.ru_utime + usage.ru_stime, peak_bytes
+        time.sleep(POLL_SECONDS)

@@ -1,41 +1,65 @@
-"""What was measured, as data and as a table; rates mean little by themselves, the ratios of one run do."""
+"""What was measured as tables: for people at a terminal, and for the documentation."""
 
 import os
 import platform
 import sqlite3
 import ssl
-import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as RichTable
+
+from app.cli.bench.figures import middle
+from app.cli.bench.growth import COSTS
 
 PACKAGES = (
     *("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "pydantic", "orjson", "cryptography", "PyNaCl"),
     *("SQLAlchemy", "psycopg"),
 )
-RATES = {
-    "rate": "events/s", "cpu_us_per_event": "server CPU µs/event", "p50_ms": "p50 ms", "p99_ms": "p99 ms",
-    "rss_mb": "RSS MiB",
+RATE = {
+    "rate": "events/s", "p50_ms": "p50 ms", "p90_ms": "p90 ms", "p99_ms": "p99 ms", "p999_ms": "p99.9 ms",
+    "max_ms": "max ms",
 }  # fmt: skip
+COST = {
+    "cpu_us_per_event": "service CPU µs/event", "answers_cpu_us_per_event": "of it answers",
+    "writes_cpu_us_per_event": "of it writes", "database_cpu_us_per_event": "PostgreSQL",
+    "driver_cpu_us_per_event": "load driver", "others_percent": "others' CPU %",
+    "rss_mb": "RSS MiB", "peak_rss_mb": "peak RSS MiB",
+}  # fmt: skip
+OPEN = {"offered": "requests/s offered", "late_ms": "sent late p99 ms"}
 COMMITMENTS = {
     "units": "units", "events": "changed", "p50_ms": "p50 ms", "max_ms": "max ms", "tree_p50_ms": "tree p50 ms",
     "tree_max_ms": "tree max ms",
 }  # fmt: skip
-Round = dict[str, Any]
+SLOPES = {"slope": "slope", "error": "standard error", "middle": "at the middle", "percent": "% a decade"}
+GOALS = {"goal": "goal", "what": "what", "bar": "bar", "value": "measured", "met": "met"}
+KINDS = {"requests": "requests", "events": "events", **{k: v for k, v in RATE.items() if k != "rate"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table: a title, the heads of its columns, its rows of text."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
 def environment(folder: Path, durability: str) -> dict[str, Any]:
     """Return what a reader must know to believe a number: machine, versions, durability, the disk's sync."""
     cpu = [line for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    memory = [line for line in _lines("/proc/meminfo") if line.startswith("MemTotal")]
     return {
+        "at": time.strftime("%Y-%m-%d", time.gmtime()),
         "cpu": cpu[0].partition(":")[2].strip() if cpu else platform.processor(), "cpus": os.cpu_count(),
-        "usable_cpus": len(os.sched_getaffinity(0)), "system": platform.platform(), "python": sys.version.split()[0],
+        "usable_cpus": len(os.sched_getaffinity(0)), "memory_mb": int(memory[0].split()[1]) // 1024 if memory else 0,
+        "system": platform.platform(), "python": sys.version.split()[0],
         "sqlite": sqlite3.sqlite_version, "openssl": ssl.OPENSSL_VERSION,
         "packages": {name: version(name) for name in PACKAGES}, "durability": durability,
         "fdatasync_ms": sync_ms(folder), "load_average": os.getloadavg()[0],
@@ -62,77 +86,103 @@ def sync_ms(folder: Path, times: int = 50) -> float:
     finally:
         os.close(file)
         (folder / "sync.probe").unlink()
-    return round(1000 * statistics.median(taken), 3)
+    return round(1000 * middle(taken), 3)
 
 
-def summary(rounds: Sequence[Round]) -> dict[str, Any]:
-    """Return the median of several rounds of one scenario; rates are events a second."""
-
-    def middle(name: str) -> float:
-        return float(statistics.median(told[name] for told in rounds))
-
-    rates = [told["events"] / told["wall_seconds"] for told in rounds]
-    found: dict[str, Any] = {
-        "events": rounds[0]["events"], "rate": round(statistics.median(rates), 1),
-        "rates": [round(rate, 1) for rate in rates],
-        "cpu_us_per_event": round(statistics.median(1e6 * t["cpu_seconds"] / t["events"] for t in rounds), 1),
-    }  # fmt: skip
-    for name in ("p50_ms", "p99_ms", "p999_ms", "rss_mb"):
-        if name in rounds[0]:
-            found[name] = middle(name)
-    return found
-
-
-def ratios(scenarios: dict[str, Any], yardsticks: dict[str, Any]) -> dict[str, float]:
-    """Return the ratios that may be compared between machines; absent ones were not measured."""
-    pairs = {
-        "batch_vs_bare": ("batch_100", "bare", "rate"),
-        "batch_1000_vs_bare": ("batch_1000", "bare", "rate"),
-        "single_vs_noop": ("single", "noop_post", "rate"),
-        "single_vs_naive": ("single", "naive", "rate"),
-        "history_vs_noop_get": ("history", "noop_get", "rate"),
-    }
-    found = {
-        name: round(scenarios[ours][what] / yardsticks[theirs][what], 3)
-        for name, (ours, theirs, what) in pairs.items()
-        if ours in scenarios and theirs in yardsticks
-    }
-    if "batch_100" in scenarios and "bare" in yardsticks:
-        cpu = yardsticks["bare"]["cpu_us_per_event"] / scenarios["batch_100"]["cpu_us_per_event"]
-        found["batch_vs_bare_cpu"] = round(cpu, 3)
-    if "bare" in yardsticks:
-        bare = yardsticks["bare"]
-        found["bare_vs_verify_cpu"] = round(bare["verify_cpu_us_per_event"] / bare["cpu_us_per_event"], 3)
-    return found
-
-
-def show(told: dict[str, Any]) -> None:
-    """Print the run as tables for people."""
-    console = Console()
-    env = told["environment"]
-    console.print(f"[bold]{env['cpu']}[/], {env['usable_cpus']} CPUs, Python {env['python']}; {env['durability']}; "
-                  f"fdatasync {env['fdatasync_ms']} ms; {told['rounds']} round(s)")  # fmt: skip
+def tables(told: Mapping[str, Any]) -> list[Table]:
+    """Return everything that was measured, table by table; columns without a figure are left out."""
     commitments = {name: row for name, row in told["scenarios"].items() if "tree_p50_ms" in row}
     scenarios = {name: row for name, row in told["scenarios"].items() if name not in commitments}
-    for columns, parts in ((RATES, (scenarios, told["yardsticks"])), (COMMITMENTS, (commitments,))):
-        if any(parts):
-            console.print(_table(columns, parts))
-    for name, value in told["ratios"].items():
-        console.print(f"{name:22} {value:.2f}")
-    if size := told.get("storage"):
-        console.print(f"{'stored_vs_body':22} {size['stored_vs_body']:.2f} ({size['bytes_per_event']} bytes an event)")
+    both = {**scenarios, **told["yardsticks"]}
+    opened = {name: row for name, row in scenarios.items() if "offered" in row}
+    kinds = {
+        f"{name}: {kind}": one for name, row in scenarios.items() for kind, one in row.get("kinds", {}).items()
+    }  # fmt: skip
+    found = [
+        table("Rates and times", "what", RATE, both),
+        table("What it costs", "what", COST, both),
+        table("Open load", "what", OPEN, opened),
+        table("Requests by kind", "what", KINDS, kinds),
+        table("Commitments to every unit's latest event", "what", COMMITMENTS, commitments),
+        _goals(told.get("goals", ())),
+        _pairs("Ratios", told["ratios"]),
+        _pairs("Storage", told.get("storage") or {}),
+        *_profile(told.get("profile") or {}),
+        *_growth(told.get("growth") or {}),
+        _pairs("Backlog", told.get("backlog") or {}),
+    ]
+    return [one for one in found if one.rows]
 
 
-def _table(columns: dict[str, str], parts: Sequence[dict[str, Any]]) -> Table:
-    table = Table("what", *columns.values())
-    for rows in parts:
-        for name, row in rows.items():
-            table.add_row(name, *(_cell(row.get(key, ""), whole=key == "rate") for key in columns))
-        table.add_section()
-    return table
+def table(title: str, first: str, columns: Mapping[str, str], rows: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return rows by name as a table, without the columns that no row has."""
+    used = {key: head for key, head in columns.items() if any(key in row for row in rows.values())}
+    told = tuple((name, *(cell(row.get(key)) for key in used)) for name, row in rows.items() if {*used} & {*row})
+    return Table(title, (first, *used.values()), told)
 
 
-def _cell(value: object, *, whole: bool) -> str:
-    if isinstance(value, int) or (isinstance(value, float) and whole):
-        return f"{value:,.0f}"
-    return str(value)
+def _goals(rows: Iterable[Mapping[str, Any]]) -> Table:
+    return Table("Goals", tuple(GOALS.values()), tuple(tuple(cell(row[key]) for key in GOALS) for row in rows))
+
+
+def _profile(told: Mapping[str, Any]) -> list[Table]:
+    rooms = tuple(
+        (name, ", ".join(f"{room} {share:g}" for room, share in part["rooms"].items() if share >= 1))
+        for name, part in told.items()
+    )
+    functions = tuple(
+        (name, function, cell(share)) for name, part in told.items() for function, share in part["functions"].items()
+    )
+    return [
+        Table("Self time by room, per cent", ("load, process", "rooms"), rooms),
+        Table("Self time by function, per cent", ("load, process", "function", "%"), functions),
+    ]
+
+
+def _growth(told: Mapping[str, Any]) -> list[Table]:
+    points = {f"{point['size']:,}": point for point in told.get("points", ())}
+    columns = {**COSTS, "signature_us": "a signature alone: µs"}
+    found = [table("Costs by size of the ledger", "leaves", columns, points)]
+    slopes = told.get("slopes", {})
+    if slopes:
+        found.append(table("Slopes over a tenfold ledger", "what", SLOPES, slopes))
+    return found
+
+
+def _pairs(title: str, told: Mapping[str, Any]) -> Table:
+    return Table(title, ("what", "value"), tuple((name, cell(value)) for name, value in told.items()))
+
+
+def cell(value: object) -> str:
+    """Return a figure as text: as many digits as say something."""
+    if isinstance(value, bool):
+        return "yes" if value else "**no**"
+    if isinstance(value, int | float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
+    return "" if value is None else str(value)
+
+
+def machine(told: Mapping[str, Any]) -> str:
+    """Return the line that says where and how the figures were taken."""
+    env = told["environment"]
+    packages = ", ".join(f"{name} {number}" for name, number in env["packages"].items())
+    return (
+        f"{env['at']}: {env['cpu']}, {env['usable_cpus']} CPUs, {env['memory_mb']:,} MiB, Python {env['python']}, "
+        f"SQLite {env['sqlite']}, {env['openssl']}, {packages}; {env['durability']}; fdatasync {env['fdatasync_ms']} "
+        f"ms; load {env['load_average']:.1f} when it began; median of {told['rounds']} round(s)."
+    )
+
+
+def show(told: Mapping[str, Any]) -> None:
+    """Print the run as tables for people."""
+    console = Console()
+    console.print(machine(told), soft_wrap=True)
+    for one in tables(told):
+        console.print(_rich(one))
+
+
+def _rich(one: Table) -> RichTable:
+    found = RichTable(*one.heads, title=one.title, title_justify="left")
+    for row in one.rows:
+        found.add_row(*(text.replace("**", "") for text in row))
+    return found

@@ -9,15 +9,16 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress
 
-from app.cli.bench.processes import ROOT, peak_rss_bytes
-from app.cli.bench.world import Founding, Stream, streams_of
+from app.cli.bench.loads import signature_us
+from app.cli.bench.processes import ROOT, waited
+from app.cli.bench.stories import Stream, streams_of
+from app.cli.bench.world import Founding
 from app.cli.ledger import export_tree
 from app.cli.phone import Phone
 from app.config import Settings
@@ -28,7 +29,6 @@ STREAMS = 64
 EVENTS_PER_UNIT = 16
 GROUP = 1024
 GROUPS_PER_COMMITMENT = 4
-POLL_SECONDS = 0.1
 
 
 def reverify(folder: Path, url: str, events: int, rounds: int, progress: Progress) -> list[dict[str, Any]]:
@@ -54,7 +54,10 @@ def reverify(folder: Path, url: str, events: int, rounds: int, progress: Progres
     progress.update(task, description=f"verifying {events:,} events, {rounds} time(s)", total=rounds)
     told = []
     for _ in range(rounds):
-        told.append(verified(tree, founding.vkey, founding.genesis, folder / "report.json"))
+        signature = signature_us()
+        told.append({
+            **verified(tree, founding.vkey, founding.genesis, folder / "report.json"), "signature_us": signature,
+        })  # fmt: skip
         progress.advance(task)
     return told
 
@@ -98,7 +101,7 @@ def verified(tree: Path, vkey: str, genesis: str, answer: Path) -> dict[str, Any
     command += ["--vkey", vkey, "--genesis", genesis]
     with answer.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, env={**os.environ, "PYTHONPATH": str(ROOT)})  # noqa: S603
-    cpu_seconds, peak_bytes = _waited(process)
+    cpu_seconds, peak_bytes = waited(process)
     report = json.loads(answer.read_bytes() or b"{}")
     if report.get("result") != "PASS" or process.returncode:
         raise RuntimeError(f"the exported ledger does not verify: {json.dumps(report)[:2000]}")
@@ -106,15 +109,3 @@ def verified(tree: Path, vkey: str, genesis: str, answer: Path) -> dict[str, Any
         "events": report["size"], "wall_seconds": report["milliseconds"] / 1000,
         "cpu_seconds": cpu_seconds, "rss_mb": round(peak_bytes / 2**20, 1),
     }  # fmt: skip
-
-
-def _waited(process: subprocess.Popen[bytes]) -> tuple[float, int]:
-    """Wait for a process to end; returns the CPU seconds it used, start-up included, and its peak of memory."""
-    peak_bytes = 0
-    while True:
-        peak_bytes = max(peak_bytes, peak_rss_bytes(process.pid))
-        done, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if done:
-            process.returncode = os.waitstatus_to_exitcode(status)
-            return usage.ru_utime + usage.ru_stime, peak_bytes
-        time.sleep(POLL_SECONDS)

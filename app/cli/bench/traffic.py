@@ -1,26 +1,59 @@
-"""Requests made before the clock starts, and the driver process that sends them."""
+"""Requests made before the clock starts, and what the answer to each must say."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from app.cli.bench.processes import HOST, ROOT, Server
+from app.cli.bench.processes import HOST
 
-INCLUDED, ACCEPTED = '"state":"included"', '"result":"accepted"'
+INCLUDED, ACCEPTED = b'"state":"included"', b'"result":"accepted"'
+STORED = b'"state":"stored"'
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A signed event as a phone sends it, and its hash, which its receipt must name."""
+
+    hash: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One complete request, and what its answer must hold.
+
+    Attributes:
+        data: The request's bytes.
+        status: The status that is right; 0 when more than one is (`app.cli.bench.backlog` looks for itself).
+        needed: Pieces of text, and how often each stands in the answer.
+        inside: Pieces that stand in it in this order: the hashes of the events that were sent.
+        kind: For telling its time apart from others'.
+        events: How many events it carries, or 1 for a question.
+    """
+
+    data: bytes
+    status: int
+    needed: tuple[tuple[bytes, int], ...] = ()
+    inside: tuple[bytes, ...] = ()
+    kind: str = ""
+    events: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What every connection sends in order, how many events that is, and what each answer must hold."""
+    """What every connection sends in order, and, for an open load, when each request is due (seconds)."""
 
-    connections: list[list[bytes]]
-    events: int
-    status: int
-    needed: tuple[str, ...] = ()
+    connections: list[list[Ask]]
+    due: list[list[float]] | None = None
+
+    @property
+    def events(self) -> int:
+        """How many events and questions it holds."""
+        return sum(ask.events for asks in self.connections for ask in asks)
+
+    @property
+    def requests(self) -> int:
+        """How many requests it holds."""
+        return sum(map(len, self.connections))
 
 
 def request(method: str, path: str, token: str, body: bytes = b"") -> bytes:
@@ -33,20 +66,22 @@ def request(method: str, path: str, token: str, body: bytes = b"") -> bytes:
     return head.encode() + b"\r\n" + body
 
 
-def singles(streams: Sequence[Sequence[bytes]], path: str, token: str, needed: tuple[str, ...]) -> Load:
-    """Return one POST an event, one connection a stream."""
-    made = [[request("POST", path, token, event) for event in stream] for stream in streams]
-    return Load(made, sum(map(len, streams)), 201, needed)
+def post(event: Event, token: str, path: str = "/v1/events", *, kind: str = "") -> Ask:
+    """Return the POST of one event, which must be accepted and included, with its own hash in the receipt."""
+    data = request("POST", path, token, event.body)
+    return Ask(data, 201, ((INCLUDED, 1), (ACCEPTED, 1)), (b'"event":"' + event.hash + b'"',), kind)
 
 
-def batches(streams: Sequence[Sequence[bytes]], size: int, token: str, connections: int) -> Load:
-    """Return batches of `size`: each connection carries its own share of the streams, in turn."""
-    made: list[list[bytes]] = []
-    for first in range(connections):
-        mine = [event for step in zip(*streams[first::connections], strict=True) for event in step]
-        parts = [mine[start : start + size] for start in range(0, len(mine), size)]
-        made.append([request("POST", "/v1/events/batch", token, batch_body(part)) for part in parts])
-    return Load(made, sum(map(len, streams)), 200, (INCLUDED, ACCEPTED))
+def post_batch(events: Sequence[Event], token: str, *, kind: str = "") -> Ask:
+    """Return the POST of several events; each must be accepted and included, in order."""
+    data = request("POST", "/v1/events/batch", token, batch_body([event.body for event in events]))
+    inside = tuple(b'"event":"' + event.hash + b'"' for event in events)
+    return Ask(data, 200, ((INCLUDED, len(events)), (ACCEPTED, len(events))), inside, kind, len(events))
+
+
+def get(path: str, token: str, *inside: bytes, kind: str = "") -> Ask:
+    """Return a GET, whose answer must hold these pieces in order."""
+    return Ask(request("GET", path, token), 200, (), inside, kind)
 
 
 def batch_body(events: Sequence[bytes]) -> bytes:
@@ -54,53 +89,49 @@ def batch_body(events: Sequence[bytes]) -> bytes:
     return b'{"events":[' + b",".join(events) + b"]}"
 
 
-def reads(paths: Sequence[str], token: str, connections: int) -> Load:
-    """Return one GET a path, dealt over connections."""
-    made = [[request("GET", path, token) for path in paths[first::connections]] for first in range(connections)]
-    return Load(made, len(paths), 200)
+def in_turn(streams: Sequence[Sequence[Event]]) -> list[Event]:
+    """Return the events of several streams: the first of each, then the second of each, and so on."""
+    return [event for step in zip(*streams, strict=True) for event in step]
 
 
-def send(load: Load, server: Server, folder: Path) -> dict[str, Any]:
-    """Send a load from a process of its own and return what it and the server's process took.
+def singles(streams: Sequence[Sequence[Event]], token: str, connections: int) -> Load:
+    """Return one POST an event; each connection carries its own share of the streams, in turn."""
+    return Load([[post(event, token) for event in in_turn(streams[n::connections])] for n in range(connections)])
 
-    Raises:
-        RuntimeError: An answer was not as expected; the text shows it.
+
+def batches(streams: Sequence[Sequence[Event]], size: int, token: str, connections: int) -> Load:
+    """Return batches of `size`; each connection carries its own share of the streams, in turn."""
+    made = []
+    for first in range(connections):
+        mine = in_turn(streams[first::connections])
+        made.append([post_batch(mine[start : start + size], token) for start in range(0, len(mine), size)])
+    return Load(made)
+
+
+def plain(streams: Sequence[Sequence[Event]], path: str, said: bytes, connections: int) -> Load:
+    """Return one POST an event to a yardstick, which knows no hashes and no token."""
+    return Load([
+        [Ask(request("POST", path, "", event.body), 201, ((said, 1),)) for event in in_turn(streams[n::connections])]
+        for n in range(connections)
+    ])  # fmt: skip
+
+
+def dealt(asks: Sequence[Ask], connections: int) -> Load:
+    """Return requests that know nothing of each other, dealt over connections."""
+    return Load([list(asks[first::connections]) for first in range(connections)])
+
+
+def at_rate(load: Load, requests_per_second: float) -> Load:
+    """Return the same load as an open one: evenly spaced arrivals, connection after connection.
+
+    The connections take turns, so that the order of the whole is that of the closed load and no stream overtakes
+    itself.
     """
-    told = drive(load, server.port, folder, before=server.cpu_seconds())
-    told["cpu_seconds"] = server.cpu_seconds() - told.pop("cpu_before")
-    told["rss_mb"] = round(server.rss_bytes() / 2**20, 1)
-    return told
-
-
-def drive(load: Load, port: int, folder: Path, *, before: float = 0.0) -> dict[str, Any]:
-    """Run the driver over a load and hold every answer to what the load expects."""
-    requests, plan, spans, at = folder / "requests.bin", folder / "plan.json", [], 0
-    with requests.open("wb") as file:
-        for connection in load.connections:
-            mine = []
-            for each in connection:
-                file.write(each)
-                mine.append((at, at + len(each)))
-                at += len(each)
-            spans.append(mine)
-    plan.write_text(json.dumps({
-        "host": HOST, "port": port, "requests": str(requests), "connections": spans, "status": load.status,
-        "needed": list(load.needed),
-    }))  # fmt: skip
-    command = [sys.executable, "-P", "-m", "app.cli.bench.driver", str(plan)]
-    done = subprocess.run(command, capture_output=True, check=False, env={"PYTHONPATH": str(ROOT)})  # noqa: S603
-    requests.unlink()
-    if done.returncode:
-        raise RuntimeError(f"the load driver failed: {done.stderr.decode()[-2000:]}")
-    told: dict[str, Any] = json.loads(done.stdout)
-    _hold(load, told)
-    return {**told, "events": load.events, "cpu_before": before}
-
-
-def _hold(load: Load, told: dict[str, Any]) -> None:
-    sent = sum(map(len, load.connections))
-    if told["bad"] or told["requests"] != sent or any(count != load.events for count in told["counted"]):
-        raise RuntimeError(
-            f"{told['requests']} of {sent} requests were answered, {told['counted']} of {load.events} events "
-            f"as expected; for example: {told['bad'][:1]}"
-        )
+    due: list[list[float]] = [[] for _ in load.connections]
+    arrival, longest = 0, max(map(len, load.connections))
+    for place in range(longest):
+        for number, asks in enumerate(load.connections):
+            if place < len(asks):
+                due[number].append(arrival / requests_per_second)
+                arrival += 1
+    return Load(load.connections, due)

@@ -1,24 +1,16 @@
-"""A small world for the benchmark: one ledger with real keys, and streams of signed events that must all be accepted.
-
-What stands here is the operator's preparation and the phones' work, all of it before the clock starts. A stream
-is two officers and a few units that go back and forth between them: seen, inspected, released, accepted. Each
-event has one signature; one officer signs with ES256, the other with Ed25519. A stream's events depend on each
-other, so they must be sent in order; different streams know nothing of each other.
-"""
+"""The operator's preparation, before any clock starts: one ledger with real keys, officers, labels and units."""
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import cycle
 from typing import Any
 
-import orjson
-
-from app.canon import b64url_encode
+from app.canon import JsonValue, b64url_encode
+from app.cli.bench import charter
+from app.cli.bench.charter import AGENCY, ELECTION, LOAD, PLACES, REGION, ROLES
 from app.cli.migrate import upgrade
-from app.cli.phone import Phone, Signed, ids_commitment, possession
+from app.cli.phone import Phone, Signed, possession
 from app.clock import SystemClock, rfc3339_ms
 from app.config import Settings
 from app.custody.found import found, genesis_payload, public_jwk
@@ -28,60 +20,54 @@ from app.custody.serverkeys import ServerKeys
 from app.db import Database
 from app.ids import new_event_id, new_unit_id
 from app.keys.signing import PrivateKey, sign_jws
+from app.ledger.highwater import HighWater
 from app.units import records as unit_records
 
 NAME = "bench"
 ORIGIN = f"bench.custody.localhost/ledger/{NAME}"
-AGENCY, REGION, ITEM, ELECTION = "KPU-BENCH", "64", "LOAD", "BENCH-2024"
-PLACES, ROLES = ("WH-A", "WH-B"), ("WAREHOUSE", "TRANSPORT")
 GROUP = 200
 BLOCK = 10_000
 """Labels in one `labels.issue`."""
+LINES = 20
+"""Units that one event commissions."""
 DAY_MS = 86_400_000
 
 
-def policy(today: str) -> dict[str, Any]:
-    """Return the policy: one agency, two warehouses, goods that one officer a side may hand over."""
-    capacities = ["giver", "taker", "second", "witness", "approver"]
-    one = {"officers": 1}
-    return {
-        "v": 1, "kind": "policy", "title": "Benchmark",
-        "elections": [{
-            "id": ELECTION, "name": "Benchmark", "date": today, "zone": "Asia/Makassar",
-            "contests": [{"id": "NONE", "name": "None"}],
-        }],
-        "items": [{
-            "code": ITEM, "name_id": "muatan", "name_en": "load", "item_class": "-", "unit_of_measure": "muatan",
-            "kind": "serialised", "sensitivity": "general",
-        }],
-        "agencies": [{"id": AGENCY, "name": "Benchmark", "kind": "commission"}],
-        "places": [
-            {"id": REGION, "name": "Region", "kind": "REGION"},
-            *({"id": place, "name": place, "kind": "WH_KPU", "parent": REGION} for place in PLACES),
-        ],
-        "signing": [{"sensitivity": "general", "release": one, "accept": one}],
-        "roles": [{"role": role, "agency_kinds": ["commission"], "capacities": capacities} for role in ROLES],
-    }  # fmt: skip
-
-
 class Founding:
-    """The operator's steps over a fresh database: ledger, policy, officers, labels, units."""
+    """The operator's steps: found a ledger or open one, enrol officers, commission units."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Migrate and found the ledger; its two founders sign everything that follows here."""
-        upgrade(settings.url())
+    def __init__(self, settings: Settings, kept: dict[str, Any] | None = None) -> None:
+        """Migrate and found the ledger, whose two founders sign everything that follows; or open a kept one.
+
+        Args:
+            settings: Where the database and the keys are.
+            kept: What `memory` gave when the ledger was left; a new one is founded when absent.
+        """
+        if kept is None:
+            upgrade(settings.url())
         self.settings, self.db = settings, Database(settings.url())
         self.now_ms = SystemClock().now_ms()
         self.jwks: dict[str, Any] = {}
         self.genesis = self.vkey = ""
-        self.founders = [self._phone(f"ADM-{n}", REGION, "Ed25519") for n in (1, 2)]
-        self.recorder = self._found()
-        self._publish()
+        if kept is None:
+            self.founders = [self.phone(f"ADM-{n}", "Ed25519") for n in (1, 2)]
+            self.recorder = self._found()
+            self._publish("policy", charter.policy(rfc3339_ms(self.now_ms)[:10]))
+        else:
+            self.founders = [_woken(told) for told in kept["founders"]]
+            self.genesis, self.vkey = kept["genesis"], kept["vkey"]
+            keys = ServerKeys.load(settings.keys_folder())
+            self.recorder = Recorder(self.db, settings, keys, HighWater(settings.high_water_file(), ORIGIN))
 
-    def _phone(self, officer: str, place: str, alg: str) -> Phone:
+    def memory(self) -> dict[str, Any]:
+        """Return what opens this ledger again: the founders, who can enrol others, and the pinned names."""
+        return {"founders": [_asleep(phone) for phone in self.founders], "genesis": self.genesis, "vkey": self.vkey}
+
+    def phone(self, officer: str, alg: str) -> Phone:
+        """Make a phone with a new key."""
         key = PrivateKey.generate(alg)  # type: ignore[arg-type]
         self.jwks[key.kid] = public_jwk(key)
-        return Phone(key, officer, AGENCY, ORIGIN, ELECTION, place)
+        return Phone(key, officer, AGENCY, ORIGIN, ELECTION, REGION)
 
     def _found(self) -> Recorder:
         keys = ServerKeys.make(self.settings.keys_folder(), ORIGIN)
@@ -101,11 +87,12 @@ class Founding:
         first, second = self.founders
         return first.sign(type_, details, at_ms=self.now_ms, capacity="approver", with_={second: "approver"})
 
-    def _publish(self) -> None:
-        data = json.dumps(policy(rfc3339_ms(self.now_ms)[:10])).encode()
+    def _publish(self, kind: str, document: dict[str, Any]) -> None:
         with self.db.write() as session:
-            content = unit_records.keep_document(session, self.recorder.ledger_id, "policy", data)
-        self.record([self._by_both("policy.publish", {"document": content})])
+            data = json.dumps(document).encode()
+            content = unit_records.keep_document(session, self.recorder.ledger_id, kind, data)
+        named = {"election": ELECTION} if kind == "plan" else {}
+        self.record([self._by_both(f"{kind}.publish", {"document": content, **named})])
 
     def record(
         self, signed: Sequence[Signed], documents: dict[str, bytes] | None = None, *, group: int = GROUP
@@ -120,10 +107,16 @@ class Founding:
         Raises:
             RuntimeError: One was not: the benchmark's own mistake.
         """
-        for start in range(0, len(signed), group):
+        self.record_jws([item.jws for item in signed], documents, group=group)
+
+    def record_jws(
+        self, events: Sequence[JsonValue], documents: dict[str, bytes] | None = None, *, group: int = GROUP
+    ) -> None:
+        """Record envelopes as `record` does."""
+        for start in range(0, len(events), group):
             proven = []
-            for item in signed[start : start + group]:
-                one = self.recorder.prover.prove(item.jws, self.now_ms)
+            for jws in events[start : start + group]:
+                one = self.recorder.prover.prove(jws, self.now_ms)
                 one.documents.update(documents or {})
                 proven.append(one)
             for answer in self.recorder.record(proven, proofs=False):
@@ -131,13 +124,14 @@ class Founding:
                     raise RuntimeError(f"the benchmark's preparation was not accepted: {answer}")
 
     def enrol(self, count: int) -> list[Phone]:
-        """Enrol officers; those of even number sign with ES256, the others with Ed25519."""
-        phones = [self._phone(f"BENCH-{n}", REGION, "Ed25519" if n % 2 else "ES256") for n in range(count)]
-        valid = {"valid_from": _moment(self.now_ms - DAY_MS), "valid_until": _moment(self.now_ms + 30 * DAY_MS)}
+        """Enrol officers in pairs of two roles; one of a pair signs with ES256, the other with Ed25519, in turn."""
+        mark = secrets.token_hex(3).upper()  # who comes to a kept ledger is somebody new
+        phones = [self.phone(f"OFFICER-{mark}-{n}", "Ed25519" if (n + n // 2) % 2 else "ES256") for n in range(count)]
+        valid = {"valid_from": moment(self.now_ms - DAY_MS), "valid_until": moment(self.now_ms + 30 * DAY_MS)}
         self.record([
             self._by_both("key.enrol", {
                 "jwk": public_jwk(p.key), "officer": p.officer, "agency": AGENCY, "role": ROLES[n % 2], "place": REGION,
-                "access": ["field", "auditor"], **valid,
+                "access": ["field", "auditor", "operator"], **valid,
                 "possession": possession(p.key, ORIGIN, b64url_encode(secrets.token_bytes(16))),
             })
             for n, p in enumerate(phones)
@@ -145,10 +139,16 @@ class Founding:
         return phones
 
     def commission(self, phone: Phone, count: int) -> list[str]:
-        """Issue labels and bind each to a new unit, held at the first place."""
+        """Issue labels and bind each to a new unit that one officer may hand over, held at the first place."""
         return [unit for size in blocks(count) for unit in self._block(phone, size)]
 
     def _block(self, phone: Phone, count: int) -> list[str]:
+        ids = self.issue(phone, count)
+        self.bind(ids, phone, [{"item": LOAD, "quantity": 1, "source": "stock"}] * count)
+        return ids
+
+    def issue(self, phone: Phone, count: int) -> list[str]:
+        """Reserve a block of labels; returns their ids in order."""
         ids = sorted(new_unit_id(secrets.token_bytes(10)) for _ in range(count))
         data = "".join(f"{unit}\n" for unit in ids).encode()
         with self.db.write() as session:
@@ -156,18 +156,44 @@ class Founding:
         self.record(
             [phone.sign("labels.issue", {"count": count, "ids_hash": content}, at_ms=self.now_ms)], {content: data}
         )
-        parts = [ids[start : start + 20] for start in range(0, count, 20)]
+        return ids
+
+    def bind(
+        self, ids: Sequence[str], phone: Phone, lines: Sequence[dict[str, Any]], second: Phone | None = None
+    ) -> None:
+        """Commission units, `LINES` an event; goods that two officers must hand over need a second here, too."""
+        bound = [{"act": "bind", "unit": unit, **line} for unit, line in zip(ids, lines, strict=True)]
+        parts = [bound[start : start + LINES] for start in range(0, len(bound), LINES)]
+        with_ = {second: "second"} if second is not None else None
         self.record([
             phone.sign(
-                "unit.commission",
-                {"lines": [{"act": "bind", "unit": u, "item": ITEM, "quantity": 1, "source": "stock"} for u in part]},
-                units=part, at_ms=self.now_ms, place=PLACES[0],
+                "unit.commission", {"lines": part}, units=[str(line["unit"]) for line in part], at_ms=self.now_ms,
+                place=PLACES[0], with_=with_,
             )
             for part in parts
         ])  # fmt: skip
+
+    def commission_boxes(self, phone: Phone, second: Phone, count: int) -> list[str]:
+        """Bind labels to new boxes, which two officers a side must hand over."""
+        ids = self.issue(phone, count)
+        self.bind(ids, phone, [{"item": charter.BOX, "quantity": 1, "source": "stock"}] * count, second)
         return ids
 
-    def advance(self, phones: Sequence[Phone]) -> None:
+    def settle_city(self, phone: Phone, second: Phone) -> int:
+        """Publish the plan of a city and take in its ballots, a lot for every station and contest; returns how many."""
+        self._publish("plan", charter.plan())
+        lots = [(n, contest) for n in range(charter.STATIONS) for contest in charter.CONTESTS]
+        lines = [
+            {
+                "item": charter.BALLOT, "contest": contest, "quantity": charter.ballots(), "source": "print",
+                "destination": charter.station(n),
+            }
+            for n, contest in lots
+        ]  # fmt: skip
+        self.bind(self.issue(phone, len(lots)), phone, lines, second)
+        return len(lots)
+
+    def advance(self, phones: Iterable[Phone]) -> None:
         """Let time pass up to now, and every phone see the newest checkpoint."""
         self.now_ms = SystemClock().now_ms()
         for phone in phones:
@@ -184,59 +210,15 @@ def blocks(count: int) -> list[int]:
     return [min(BLOCK, count - start) for start in range(0, count, BLOCK)]
 
 
-@dataclass(slots=True)
-class Stream:
-    """Two officers and their units, and the endless story of both."""
-
-    here: Phone
-    there: Phone
-    units: list[str]
-    story: Iterator[Signed]
-
-    def sign(self, count: int) -> list[Signed]:
-        """Sign the next events; they must reach the ledger in this order."""
-        return [next(self.story) for _ in range(count)]
-
-    def take(self, count: int) -> list[bytes]:
-        """Sign the next events and give them as a phone sends them."""
-        return [orjson.dumps(signed.jws) for signed in self.sign(count)]
-
-
-def streams_of(phones: Sequence[Phone], units: Sequence[str], now_ms: Callable[[], int]) -> list[Stream]:
-    """Deal phones in pairs and units evenly."""
-    count = len(phones) // 2
-    each = len(units) // count
-    dealt = [list(units[n * each : (n + 1) * each]) for n in range(count)]
-    return [
-        Stream(phones[2 * n], phones[2 * n + 1], mine, _story(phones[2 * n], phones[2 * n + 1], mine, now_ms))
-        for n, mine in enumerate(dealt)
-    ]
-
-
-def _story(here: Phone, there: Phone, units: list[str], now_ms: Callable[[], int]) -> Iterator[Signed]:
-    """Yield signed events, for ever: each unit in turn goes to the other officer."""
-    ways = ((here, there, PLACES[0], PLACES[1]), (there, here, PLACES[1], PLACES[0]))
-    for giver, taker, place, target in cycle(ways):
-        for unit in units:
-            yield from _handover(giver, taker, unit, (place, target), now_ms())
-
-
-def _handover(giver: Phone, taker: Phone, unit: str, way: tuple[str, str], now: int) -> Iterator[Signed]:
-    place, target = way
-    things = [{"what": "COUNT", "conform": True}]
-    yield giver.sign("sighting", {}, units=[unit], at_ms=now, place=place, capacity="witness")
-    release = giver.sign(
-        "custody.release", {"to_agency": AGENCY, "to_place": target, "due_by": _moment(now + DAY_MS)},
-        units=[unit], at_ms=now, place=place,
-    )  # fmt: skip
-    yield release
-    yield taker.sign(
-        "custody.accept", {"release": release.hash, "scanned": {"n": 1, "hash": ids_commitment([unit])}},
-        units=[unit], at_ms=now, place=target, capacity="taker", after=[release.hash],
-    )  # fmt: skip
-    inspection = {"kind": "routine", "things": things}
-    yield taker.sign("inspection", inspection, units=[unit], at_ms=now, place=target, capacity="witness")
-
-
-def _moment(ms: int) -> str:
+def moment(ms: int) -> str:
+    """Return a time of UTC milliseconds as an event says it."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _asleep(phone: Phone) -> dict[str, Any]:
+    return {"jwk": phone.key.to_jwk(), "officer": phone.officer, "seq": phone.seq, "prev": phone.prev}
+
+
+def _woken(told: dict[str, Any]) -> Phone:
+    key = PrivateKey.from_jwk(told["jwk"])
+    return Phone(key, told["officer"], AGENCY, ORIGIN, ELECTION, REGION, told["seq"], told["prev"])

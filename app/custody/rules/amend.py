@@ -4,11 +4,10 @@ A correction changes a whitelisted field of what an earlier event said of a unit
 only marks. Both need a second signer of another role (design section 5, domain reference section 9).
 """
 
-from dataclasses import replace
-
 from app.custody.rules.case import Case
 from app.custody.rules.labels import check_district
 from app.custody.state import EventRef
+from app.quick import evolve
 from app.units.containment import effective_sensitivity
 from app.units.documents import STATION_KINDS
 from app.units.state import Unit
@@ -45,10 +44,10 @@ def correct(case: Case) -> None:
     if unit.parent is not None:
         case.refuse("packed", "Take the unit out before it is corrected.", unit=unit.unit)
     _check_value(case, unit, told.field, told.value)
-    corrected = replace(unit, **{told.field: told.value})
+    corrected = evolve(unit, **{told.field: told.value})
     if told.field == "item":
-        corrected = replace(corrected, sensitivity=case.item(told.value).sensitivity)
-        corrected = replace(corrected, effective=effective_sensitivity(corrected))
+        corrected = evolve(corrected, sensitivity=case.item(told.value).sensitivity)
+        corrected = evolve(corrected, effective=effective_sensitivity(corrected))
         if case.item(told.value).per_contest and corrected.contest is None:
             case.refuse(
                 "contest_missing", "Goods of that kind belong to one contest; correct it first.", unit=unit.unit
@@ -82,4 +81,4 @@ def retract(case: Case) -> None:
     target = _target(case)
     if target.retracted_index is not None:
         case.refuse("already_retracted", "That event is marked already.", target=target.hash)
-    case.put(replace(target, retracted_index=case.context.index))
+    case.put(evolve(target, retracted_index=case.context.index))

@@ -20,12 +20,11 @@ from app.custody.state import (
     Result,
     Severity,
     Tally,
-    evolve,
     key_of,
 )  # fmt: skip
 from app.custody.statetable import next_state
 from app.keys.state import Key
-from app.quick import quick
+from app.quick import evolve, quick
 from app.units.documents import Item, Plan, Policy, SideRule
 from app.units.state import Label, Seal, Unit
 

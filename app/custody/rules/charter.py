@@ -4,8 +4,6 @@ Source: design section 6; ledger reference section 12. What the genesis fixed, t
 nobody else: each act is a leaf that they sign, so whoever pinned the genesis can follow it from there.
 """
 
-from dataclasses import replace
-
 from app.custody.newkeys import introduced
 from app.custody.rules.case import Case
 from app.custody.rules.foundation import new_key
@@ -13,6 +11,7 @@ from app.errors import ServiceError
 from app.keys.state import Key
 from app.keys.verify import PublicKey
 from app.ledger.note import SignatureType, VerifierKey
+from app.quick import evolve
 
 
 def join(case: Case) -> None:
@@ -38,11 +37,11 @@ def change_founders(case: Case) -> None:
         case.refuse("founders", "An officer is a founder once; let the old key go in the same event.")
     if told.policy_signers > len(stay) + len(come):
         case.refuse("policy_unmet", "More policy signers are asked for than founders remain.")
-    case.put(*(replace(key, revoked_index=case.context.index) for key in gone))
+    case.put(*(evolve(key, revoked_index=case.context.index) for key in gone))
     case.put(*(
         new_key(case, _sound(case, f.jwk), "administrator", f.officer, f.agency) for f in fresh.values()
     ))  # fmt: skip
-    case.put(replace(meta, administrators=tuple(sorted([*stay, *come])), policy_signers=told.policy_signers))
+    case.put(evolve(meta, administrators=tuple(sorted([*stay, *come])), policy_signers=told.policy_signers))
 
 
 def rekey(case: Case) -> None:
@@ -57,7 +56,7 @@ def rekey(case: Case) -> None:
         case.refuse("ledger_key", "A key is named once.")
     if not set(case.details.keys) & set(case.meta.ledger_keys):
         case.refuse("ledger_key", "A rotation keeps one key that is in force: first both sign, then the new one alone.")
-    case.put(replace(case.meta, ledger_keys=case.details.keys))
+    case.put(evolve(case.meta, ledger_keys=case.details.keys))
 
 
 def _checkpoint_key(case: Case, text: str) -> VerifierKey:

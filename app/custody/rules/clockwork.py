@@ -3,10 +3,9 @@
 The service says it by a `verdict` leaf, so that what follows can be replayed from leaves (design section 7).
 """
 
-from dataclasses import replace
-
 from app.custody.rules.case import Case
 from app.custody.state import Handover, Waiting
+from app.quick import evolve
 from app.units.state import Unit
 
 
@@ -21,9 +20,9 @@ def overdue(case: Case) -> None:
     for named in handover.units:
         unit: Unit = case.get(Unit, named)
         if unit.handover == handover.release:
-            case.put(replace(unit, custody="uncertain"))
+            case.put(evolve(unit, custody="uncertain"))
             case.link((unit,))
-    case.put(replace(handover, overdue_index=case.context.index))
+    case.put(evolve(handover, overdue_index=case.context.index))
 
 
 def pending_overdue(case: Case) -> None:
@@ -32,7 +31,7 @@ def pending_overdue(case: Case) -> None:
     if waiting is None or waiting.alarmed or waiting.done_index is not None:
         return
     case.report("PENDING_OVERDUE", "tinggi", awaited=waiting.awaited)
-    case.put(replace(waiting, alarmed=True))
+    case.put(evolve(waiting, alarmed=True))
 
 
 CLOCK_RULES = {"overdue": overdue, "pending_overdue": pending_overdue}

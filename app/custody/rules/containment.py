@@ -4,10 +4,9 @@ Moving a parent moves what it contains; only the parent's chain grows. Packing a
 (design section 5). The sensitivity of a parent is the highest of its contents.
 """
 
-from dataclasses import replace
-
 from app.custody.rules.case import Case
 from app.custody.rules.labels import check_district
+from app.quick import evolve
 from app.units.containment import effective_sensitivity, with_child, without_child
 from app.units.state import Containment, Unit
 
@@ -82,14 +81,14 @@ def _put_in(case: Case, parent: Unit, child: Unit) -> Unit:
 def _reweigh(case: Case, parent: Unit) -> Unit:
     """Put a container with its new contents and carry a changed sensitivity up to the outermost one."""
     before = parent.effective
-    parent = replace(parent, effective=effective_sensitivity(parent))
+    parent = evolve(parent, effective=effective_sensitivity(parent))
     case.put(parent)
     node = parent
     while node.parent is not None and node.effective != before:
         above: Unit = case.get(Unit, node.parent)
         above_before = above.effective
         above = with_child(without_child(above, before), node.effective)
-        above = replace(above, effective=effective_sensitivity(above))
+        above = evolve(above, effective=effective_sensitivity(above))
         case.put(above)
         before, node = above_before, above
     return parent
@@ -136,5 +135,5 @@ def _take_out(case: Case, parent: Unit, child: Unit) -> Unit:
         else child.destination,
     )
     packed: Containment = case.get(Containment, f"{child.unit}:{child.packed_index}")
-    case.put(replace(packed, until_index=case.context.index))
+    case.put(evolve(packed, until_index=case.context.index))
     return _reweigh(case, without_child(parent, child.effective))

@@ -4,8 +4,6 @@ Source: design section 6. The genesis is signed by everyone it names and pinned 
 founder by naming him.
 """
 
-from dataclasses import replace
-
 from app.canon import b64url_encode
 from app.custody.rules.case import Case
 from app.custody.state import EventRef, Meta, Shard
@@ -14,6 +12,7 @@ from app.keys.state import Device, Key
 from app.keys.verify import PublicKey
 from app.ledger.checkpoint import open_checkpoint
 from app.ledger.note import VerifierKey
+from app.quick import evolve
 from app.units.documents import Plan, Policy
 
 FOREVER_MS = 4_102_444_800_000  # 2100-01-01, the end of the times we accept
@@ -78,7 +77,7 @@ def publish_policy(case: Case) -> None:
         )
     if any(election.ballot_id_policy == "sheet" for election in document.elections) and len(signers) < 2:
         case.refuse("policy_unmet", "Identifying single sheets needs a second approver (design section 4).", needed=2)
-    case.put(replace(case.meta, policy=case.details.document))
+    case.put(evolve(case.meta, policy=case.details.document))
 
 
 def publish_plan(case: Case) -> None:
@@ -97,7 +96,7 @@ def publish_plan(case: Case) -> None:
         )
     _check_plan(case, plan)
     plans = {**dict(case.meta.plans), plan.election: case.details.document}
-    case.put(replace(case.meta, plans=tuple(sorted(plans.items()))))
+    case.put(evolve(case.meta, plans=tuple(sorted(plans.items()))))
 
 
 def _check_plan(case: Case, plan: Plan) -> None:
@@ -132,7 +131,7 @@ def verdict(case: Case) -> None:
 
 def close(case: Case) -> None:
     """Close the ledger: only verdicts follow."""
-    case.put(replace(case.meta, closed_index=case.context.index))
+    case.put(evolve(case.meta, closed_index=case.context.index))
 
 
 def record_shard(case: Case) -> None:

@@ -5,7 +5,6 @@ signed is a fact: what the server learned after its signers' checkpoint cannot u
 discrepancy and a quarantine (design section 5).
 """
 
-from dataclasses import replace
 from typing import Any
 
 from app.clock import parse_rfc3339
@@ -15,6 +14,7 @@ from app.custody.rules.windows import note_early_release, note_late, note_wrong_
 from app.custody.state import Handover
 from app.custody.statetable import next_state
 from app.keys.state import Key
+from app.quick import evolve
 from app.units.documents import SENSITIVITY_RANK
 from app.units.state import Label, Unit
 
@@ -135,7 +135,7 @@ def _note_unsealed(case: Case, unit: Unit) -> None:
     bound = unit.destination is not None and unit.lifecycle not in SEALED_OR_LATER
     if bound and case.item(unit.item).seal_required and not unit.seals and "unsealed" not in unit.flags:
         case.report("UNSEALED", "tinggi", unit=unit.unit)
-        case.put(replace(unit, flag_since={**unit.flag_since, "unsealed": case.context.index}))
+        case.put(evolve(unit, flag_since={**unit.flag_since, "unsealed": case.context.index}))
 
 
 # -- the receiving side ----------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ def accept(case: Case) -> None:
     for named in handover.units:
         _accept_line(case, handover, named, exceptions.get(named), keys[0])
     case.put(
-        replace(
+        evolve(
             handover,
             status="partial" if exceptions else "accepted",
             closed_index=case.context.index,
@@ -281,7 +281,7 @@ def _note_line(case: Case, handover: Handover, unit: Unit, exception: Any) -> No
     if handover.status == "cancelled" or learned:
         why = learned[0] if learned else "cancel"
         case.report("HANDOVER_CONTRADICTED", "tinggi", unit=unit.unit, handover=handover.release, learned=why)
-        case.put(replace(unit, flag_since={"quarantine": case.context.index, **unit.flag_since}))
+        case.put(evolve(unit, flag_since={"quarantine": case.context.index, **unit.flag_since}))
 
 
 def _unsolicited(case: Case) -> None:
@@ -299,7 +299,7 @@ def _unsolicited(case: Case) -> None:
             case.report("RESURRECTED_UNIT", "kritis", unit=unit.unit)
         case.report("UNSOLICITED", "tinggi", unit=unit.unit, holder=unit.agency)
         index = case.context.index
-        case.put(replace(unit, flag_since={"orphan": index, "quarantine": index, **unit.flag_since}))
+        case.put(evolve(unit, flag_since={"orphan": index, "quarantine": index, **unit.flag_since}))
         case.link((unit,))
 
 
@@ -337,4 +337,4 @@ def _give_back(case: Case, handover: Handover, act: str, status: str) -> None:
         unit: Unit = case.get(Unit, named)
         if unit.handover == handover.release:
             case.advance(act, unit, custody="held", handover=None)
-    case.put(replace(handover, status=status, closed_index=case.context.index, closed_by=case.event.hash))
+    case.put(evolve(handover, status=status, closed_index=case.context.index, closed_by=case.event.hash))

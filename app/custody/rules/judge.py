@@ -5,8 +5,6 @@ the device's sequence, the clock, the tree the phone saw, the mandate of every s
 for. Then the rule of its type. Signatures were proven before; the chain comes after.
 """
 
-from dataclasses import replace
-
 from app.custody.events import ZERO_HASH, Event
 from app.custody.newkeys import introduced
 from app.custody.rules import (
@@ -26,6 +24,7 @@ from app.custody.rules.case import Case, Context, Judgement, Refusal, WaitForEve
 from app.custody.state import Discrepancy, Facts
 from app.errors import ServiceError
 from app.keys.state import Device, Key
+from app.quick import evolve
 
 RULES = {
     "ledger.genesis": foundation.genesis,
@@ -253,7 +252,7 @@ def _advance_device(notes: Case) -> Device:
     if gap_hit is None:
         notes.report("SEQUENCE_FORK", "kritis", kid=author, seq=told.seq)
         return known
-    return replace(known, missing=_filled(notes, known, gap_hit, told.seq))
+    return evolve(known, missing=_filled(notes, known, gap_hit, told.seq))
 
 
 def _filled(notes: Case, known: Device, gap: tuple[int, int, str], seq: int) -> tuple[tuple[int, int, str], ...]:
@@ -262,7 +261,7 @@ def _filled(notes: Case, known: Device, gap: tuple[int, int, str], seq: int) -> 
     if not any(other[2] == found for other in (*parts, *(g for g in known.missing if g != gap))):
         discrepancy: Discrepancy | None = notes.get(Discrepancy, found)
         if discrepancy is not None:
-            notes.amend_report(replace(discrepancy, status="resolved", ended_index=notes.context.index))
+            notes.amend_report(evolve(discrepancy, status="resolved", ended_index=notes.context.index))
     return tuple(sorted([*(g for g in known.missing if g != gap), *parts]))
 
 

@@ -4,14 +4,13 @@ An id is issued once and never reused; what is bound has a unit, what is retired
 scanned (design section 4, domain reference section 5).
 """
 
-from dataclasses import replace
-
 from app.canon import b64url_encode, sha256
 from app.custody.details import AliasLine, BindLine, ReprintLine, RetireLine
 from app.custody.events import ZERO_HASH
 from app.custody.rules.case import Case
 from app.custody.statetable import NEW, next_state
 from app.ids import is_unit_id
+from app.quick import evolve
 from app.units.documents import STATION_KINDS, Item
 from app.units.state import Alias, Label, Unit
 
@@ -88,7 +87,7 @@ def _bind(case: Case, line: BindLine, agency: str, officer: str) -> None:
         destination=line.destination, agency=agency, officer=officer, place=case.body.place, custody="held",
         since_index=case.context.index, label=line.unit, agencies=(agency,),
     )  # fmt: skip
-    case.put(replace(label, status="bound", unit=unit.unit), unit)
+    case.put(evolve(label, status="bound", unit=unit.unit), unit)
     case.link((unit,))
     case.tally(f"in:{line.source}", unit, line.quantity)
     if line.condition != "good":
@@ -136,8 +135,8 @@ def _reprint(case: Case, line: ReprintLine) -> None:
     case.holding_side(unit)
     old: Label | None = case.get(Label, unit.label or unit.unit)
     if old is not None:
-        case.put(replace(old, status="retired", successor=label.label))
-    case.put(replace(label, status="bound", unit=unit.unit), replace(unit, label=label.label))
+        case.put(evolve(old, status="retired", successor=label.label))
+    case.put(evolve(label, status="bound", unit=unit.unit), evolve(unit, label=label.label))
     case.link((unit,))
 
 
@@ -156,4 +155,4 @@ def _retire(case: Case, line: RetireLine) -> None:
         case.refuse(
             "label_not_blank", "Only a blank label is retired this way; a bound one is reprinted.", unit=line.unit
         )
-    case.put(replace(label, status="retired"))
+    case.put(evolve(label, status="retired"))

@@ -4,9 +4,8 @@
 over lots is the balance (design section 4).
 """
 
-from dataclasses import replace
-
 from app.custody.rules.case import Case
+from app.quick import evolve
 from app.units.state import Unit
 
 
@@ -48,6 +47,6 @@ def _tally_condition(case: Case, source: Unit, target: Unit, quantity: int) -> N
     if source.condition == target.condition:
         return
     if source.condition != "good":
-        case.tally(f"is:{source.condition}", replace(source), -quantity)
+        case.tally(f"is:{source.condition}", evolve(source), -quantity)
     if target.condition != "good":
         case.tally(f"is:{target.condition}", target, quantity)

@@ -5,7 +5,6 @@ never tracked (design section 4, domain reference sections 9 and 12.1).
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from app.custody.details import InspectedThing
 from app.custody.rules.case import Case
@@ -13,6 +12,7 @@ from app.custody.rules.seals import judge_findings
 from app.custody.rules.windows import note_wrong_destination
 from app.custody.state import Severity
 from app.custody.statetable import next_state
+from app.quick import evolve
 from app.units.state import Label, Unit
 
 BEHIND_THE_WALL = frozenset({"opened", "closed", "returned"})
@@ -123,7 +123,7 @@ def seal_inspect(case: Case) -> None:
         lines = [line for line in case.details.seals if _names(case, line.unit, unit)]
         if lines and judge_findings(case, unit, lines, every=False):
             fresh: Unit = case.get(Unit, unit.unit)
-            case.put(replace(fresh, flag_since={"quarantine": case.context.index, **fresh.flag_since}))
+            case.put(evolve(fresh, flag_since={"quarantine": case.context.index, **fresh.flag_since}))
 
 
 def _names(case: Case, label: str, unit: Unit) -> bool:
@@ -139,7 +139,7 @@ def condition(case: Case) -> None:
             case.report("DAMAGED", "sedang", unit=unit.unit, reason=told.reason)
         mine = case.author_agency == case.outermost(unit).agency
         if mine and unit.contest is None and unit.condition in {"good", "damaged"}:
-            case.put(replace(case.get(Unit, unit.unit), condition=told.condition))
+            case.put(evolve(case.get(Unit, unit.unit), condition=told.condition))
 
 
 def departed(case: Case) -> None:

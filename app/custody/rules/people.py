@@ -3,14 +3,13 @@
 Source: design section 6, security reference section 2 ("Possession").
 """
 
-from dataclasses import replace
-
 from app.canon import b64url_decode, b64url_encode
 from app.clock import parse_rfc3339
 from app.custody.rules.case import Case
 from app.errors import ServiceError
 from app.keys.state import Key
 from app.keys.verify import PublicKey, verify_signature
+from app.quick import evolve
 
 REGISTRAR = "registrar"
 
@@ -88,7 +87,7 @@ def revoke(case: Case) -> None:
         case.refuse("role", "A registrar of the key's agency, a founder or a supervisor revokes a key.")
     since = case.details.compromised_since
     case.put(
-        replace(key, revoked_index=case.context.index, compromised_since_ms=parse_rfc3339(since) if since else None)
+        evolve(key, revoked_index=case.context.index, compromised_since_ms=parse_rfc3339(since) if since else None)
     )
 
 

@@ -4,10 +4,10 @@ A seal is evidence, not a lock (domain reference section 2). A command that find
 effect, since the box is open whatever we say; the unit goes into quarantine until two sides clear it.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from app.custody.rules.case import Case
+from app.quick import evolve
 from app.units.documents import STATION_KINDS
 from app.units.state import Seal, Unit
 
@@ -77,7 +77,7 @@ def remove(case: Case) -> None:
                 )
             _end_seal(case, line.number, "removed")
         if points:
-            case.put(replace(unit, seals=points))
+            case.put(evolve(unit, seals=points))
             case.link((unit,))
         else:
             case.advance("seal.remove", unit, seals={})
@@ -86,7 +86,7 @@ def remove(case: Case) -> None:
 def _end_seal(case: Case, number: str, status: str) -> None:
     seal = case.seal(number)
     if seal is not None:
-        case.put(replace(seal, status=status, ended_index=case.context.index))
+        case.put(evolve(seal, status=status, ended_index=case.context.index))
 
 
 def open_units(case: Case) -> None:

@@ -1,0 +1,37 @@
+"""Tables as they stand in a document, written between two marks, so that the document says what was measured (pure)."""
+
+from collections.abc import Iterable, Sequence
+
+from app.cli.bench.report import Table
+
+
+def markdown(found: Sequence[Table]) -> str:
+    """Return tables as they stand in a document."""
+    return "\n".join(
+        f"**{one.title}**\n\n{_line(one.heads)}{_line('---' for _ in one.heads)}{''.join(map(_line, one.rows))}"
+        for one in found
+    )
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(text.replace('|', '/') for text in cells)} |\n"
+
+
+def marks(name: str) -> tuple[str, str]:
+    """Return the marks of a place in a document; without a name the plain ones."""
+    middle = f":{name}" if name else ""
+    return f"<!-- bench{middle}:begin -->", f"<!-- bench{middle}:end -->"
+
+
+def between(document: str, name: str, text: str) -> str:
+    """Return a document with other text between its marks, and everything else as it was.
+
+    Raises:
+        ValueError: The document does not have both marks, once and in order.
+    """
+    begin, end = marks(name)
+    if document.count(begin) != 1 or document.count(end) != 1 or document.index(begin) > document.index(end):
+        raise ValueError(f"The document does not have the marks {begin} and {end}, once each and in this order.")
+    before, _, rest = document.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{text.strip()}\n{end}{after}"
