@@ -8,7 +8,7 @@ unit's previous event, 32 zero bytes at first.
 from dataclasses import dataclass
 from typing import Any
 
-from app.canon import JsonValue, b64url_encode, jcs
+from app.canon import JsonValue, b64url_encode
 from app.clock import rfc3339_ms
 from app.errors import TooLargeError
 from app.ledger.tree import leaf_hash
@@ -58,11 +58,22 @@ def build_leaf(
     Raises:
         TooLargeError: More than 65,535 bytes: no tile could carry it.
     """
-    value: Any = {
-        "v": LEAF_VERSION, "event": jws, "verdict": verdict, "links": [link.as_json() for link in links],
-        "received_at": rfc3339_ms(received_ms),
-    }  # fmt: skip
-    data = jcs(value, check=False)
+    data = _spelled(jws, verdict, links, rfc3339_ms(received_ms))
     if len(data) > MAX_LEAF_BYTES:
         raise TooLargeError("The event's leaf would exceed 65,535 bytes; name fewer units.", code="leaf_too_large")
     return Leaf(index, data, b64url_encode(leaf_hash(data)), links)
+
+
+def _spelled(jws: Any, verdict: dict[str, JsonValue], links: tuple[Link, ...], received_at: str) -> bytes:
+    """Write the canonical form by hand: a third of the cost of sorting and writing it.
+
+    Whatever stands between quotes is base64url, a unit id, a time or one of our own codes, and so needs no escape;
+    `tests/custody/test_chain.py` holds the bytes against JCS.
+    """
+    signed = ",".join([f'{{"protected":"{s["protected"]}","signature":"{s["signature"]}"}}' for s in jws["signatures"]])
+    chained = ",".join([f'{{"prev":"{link.prev}","seq":{link.seq},"unit":"{link.unit}"}}' for link in links])
+    return (
+        f'{{"event":{{"payload":"{jws["payload"]}","signatures":[{signed}]}},"links":[{chained}],'
+        f'"received_at":"{received_at}","v":{LEAF_VERSION},"verdict":{{"code":"{verdict["code"]}",'
+        f'"policy":"{verdict["policy"]}","result":"{verdict["result"]}","rules":{verdict["rules"]}}}}}'
+    ).encode("ascii")

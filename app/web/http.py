@@ -37,12 +37,14 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; end the connection when they bring neither the end of a head nor a piece of a body."""
-        if not self._in_body and self._timer is None:
-            self._await_head()
         self._idle_bytes += len(data)
         super().data_received(data)
-        if self._idle_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._idle_bytes > MAX_HEAD_BYTES:
             self._refuse_head()
+        elif self._idle_bytes and not self._in_body and self._timer is None:  # only now: most heads come whole
+            self._await_head()
 
     def _await_head(self) -> None:
         self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
