@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import Self
 
@@ -251,7 +252,7 @@ class SignerKey:
 
     def verifier(self) -> VerifierKey:
         """Give the public half."""
-        return VerifierKey(self.name, self.type, _private(self.type, self.seed).public_key().public_bytes_raw())
+        return _public(self.name, self.type, self.seed)
 
     def sign(self, text: str) -> NoteSignature:
         """Sign a note text, c2sp.org/signed-note "Ed25519 signatures".
@@ -364,10 +365,17 @@ def _message(kind: SignatureType, name: str, text: str, at: int) -> bytes:
     return ed25519_message(text, at) if kind is SignatureType.COSIGNATURE else mldsa_message(name, text, at)
 
 
+@lru_cache(maxsize=16)
 def _private(kind: SignatureType, seed: bytes) -> Ed25519PrivateKey | MLDSA44PrivateKey:
     if kind is SignatureType.MLDSA_COSIGNATURE:
         return MLDSA44PrivateKey.from_seed_bytes(seed)
     return Ed25519PrivateKey.from_private_bytes(seed)
+
+
+@lru_cache(maxsize=16)
+def _public(name: str, kind: SignatureType, seed: bytes) -> VerifierKey:
+    """Return the public half; remembered, as every group of events is signed by the same key."""
+    return VerifierKey(name, kind, _private(kind, seed).public_key().public_bytes_raw())
 
 
 def _is_sound_point(encoded: bytes) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from app.cli.bench.figures import latencies, slope, summary
 from app.cli.bench.goals import goals, own_goals, ratios
 from app.cli.bench.growth import COSTS, drawn, slopes, targets
-from app.cli.bench.markdown import between, markdown
+from app.cli.bench.markdown import between, markdown, shown
 from app.cli.bench.plot import Panel, nice, svg
 from app.cli.bench.profile import room_of, short, summed
 from app.cli.bench.report import Table, cell, tables
@@ -151,3 +151,8 @@ def test_a_profile_is_told_by_room_without_those_who_wait(tmp_path):
     assert told["functions"] == {"prove (app/keys/verify.py)": 75.0, "execute (sqlalchemy/engine/base.py)": 25.0}
     assert short("/x/site-packages/nacl/signing.py") == "nacl/signing.py"
     assert room_of("/x/site-packages/nacl/signing.py") == "crypto"
+
+
+def test_a_document_shows_no_address_and_no_folder_of_a_machine():
+    words = ["bench", "--database-url", "postgresql://u:secret@h/d", "--keep-world=/home/x", "--events", "10"]
+    assert shown(words) == ["bench", "--database-url", "URL", "--keep-world=FOLDER", "--events", "10"]

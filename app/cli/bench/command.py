@@ -20,7 +20,7 @@ from app.cli.bench.databases import fresh_database
 from app.cli.bench.goals import own_goals
 from app.cli.bench.growth import FIRST, drawn
 from app.cli.bench.heads import CHANGED
-from app.cli.bench.markdown import between, markdown
+from app.cli.bench.markdown import between, markdown, shown
 from app.cli.bench.offline import OFFLINE, Extent, run_offline
 from app.cli.bench.processes import ROOT
 from app.cli.bench.profile import need_py_spy
@@ -138,7 +138,7 @@ def _write(told: Mapping[str, Any], document: Path | None, mark: str, plot: Path
     if plot is not None and "growth" in told:
         plot.write_text(drawn(told["growth"]), encoding="utf-8")
     if document is not None:
-        command = " ".join(["scripts/custody", *sys.argv[1:]])
+        command = " ".join(["scripts/custody", *shown(sys.argv[1:])])
         text = f"`{command}`. {machine(told)}\n\n{markdown(tables(told))}"
         document.write_text(_with_tables(document, mark, text), encoding="utf-8")
 

@@ -35,3 +35,21 @@ def between(document: str, name: str, text: str) -> str:
     before, _, rest = document.partition(begin)
     _, _, after = rest.partition(end)
     return f"{before}{begin}\n{text.strip()}\n{end}{after}"
+
+
+PRIVATE = {"--database-url": "URL", "--keep-world": "FOLDER", "--profile": "FOLDER"}
+"""Options whose values are of one machine, or hold a password, and what stands for them in a document."""
+
+
+def shown(words: Sequence[str]) -> list[str]:
+    """Return the words of a command as a document may show them."""
+    told: list[str] = []
+    for word in words:
+        name, has_value, _ = word.partition("=")
+        if told and told[-1] in PRIVATE:
+            told.append(PRIVATE[told[-1]])
+        elif name in PRIVATE and has_value:
+            told.append(f"{name}={PRIVATE[name]}")
+        else:
+            told.append(word)
+    return told
