@@ -23,11 +23,12 @@ from app.audit.balance import FIGURES, GOOD_CONDITIONS, Balance, Contribution, I
 from app.audit.places import Answer
 from app.audit.scope import Scope, subtree
 from app.canon import JsonValue, b64url_decode
-from app.custody._tables import EVENT, EVENT_UNIT, OUTCOME, TALLY
+from app.custody._tables import EVENT, OUTCOME, TALLY
 from app.db import ReadSession
 from app.errors import MissingError
 from app.keys.grants import Viewer
 from app.ledger._tables import LEAF
+from app.rows import run
 from app.units import records as unit_records
 from app.units._tables import UNIT
 from app.units.documents import Plan, Policy, reserve
@@ -272,26 +273,29 @@ def _known_units(session: ReadSession, question: Question, items: Sequence[str])
     return (u for u in known if u.item in items and u.contest is not None and u.election == question.election)
 
 
+_ENDS = """
+    SELECT u.unit, made.place, made.agency, newest.leaf_index, newest.hash
+    FROM unit u CROSS JOIN event_unit f CROSS JOIN event made CROSS JOIN event_unit l CROSS JOIN event newest
+    WHERE u.ledger_id = ? AND u.contest IS NOT NULL
+    AND f.ledger_id = ? AND f.unit = u.unit AND f.seq = 1 AND made.ledger_id = ? AND made.leaf_index = f.leaf_index
+    AND l.ledger_id = ? AND l.unit = u.unit AND l.seq = {latest}
+    AND newest.ledger_id = ? AND newest.leaf_index = l.leaf_index
+"""
+"""From each lot by whole keys: joins are CROSS JOINs, which SQLite takes in the order of the text. Beginning with the
+links of all units, as it would, it read the whole ledger for the balance of a city."""
+_NOW = _ENDS.format(latest="u.seq")
+_THEN = _ENDS.format(
+    latest="(SELECT max(x.seq) FROM event_unit x WHERE x.ledger_id = ? AND x.unit = u.unit AND x.leaf_index < ?)"
+)
+
+
 def _chains(session: ReadSession, question: Question) -> dict[str, Chain]:
     """Return the ends of the chain of every unit of a contest."""
-    ledger_id = question.scope.ledger_id
-    chain = (
-        select(
-            EVENT_UNIT.c.unit, func.min(EVENT_UNIT.c.leaf_index).label("first"),
-            func.max(EVENT_UNIT.c.leaf_index).label("last"),
-        )
-        .join(UNIT, and_(UNIT.c.ledger_id == ledger_id, UNIT.c.unit == EVENT_UNIT.c.unit))
-        .where(EVENT_UNIT.c.ledger_id == ledger_id, EVENT_UNIT.c.seq.is_not(None), UNIT.c.contest.is_not(None))
-        .where(EVENT_UNIT.c.leaf_index < question.size if question.size is not None else EVENT_UNIT.c.leaf_index >= 0)
-        .group_by(EVENT_UNIT.c.unit)
-        .subquery()
-    )  # fmt: skip
-    first, last = EVENT.alias("first"), EVENT.alias("last")
-    rows = session.execute(
-        select(chain.c.unit, first.c.place, first.c.agency, last.c.leaf_index, last.c.hash)
-        .join(first, and_(first.c.ledger_id == ledger_id, first.c.leaf_index == chain.c.first))
-        .join(last, and_(last.c.ledger_id == ledger_id, last.c.leaf_index == chain.c.last))
-    )
+    ledger = question.scope.ledger_id
+    if question.size is None:
+        rows = run(session, _NOW, *[ledger] * 5)
+    else:
+        rows = run(session, _THEN, *[ledger] * 5, question.size, ledger)
     return {unit: Chain(*row) for unit, *row in rows}
 
 

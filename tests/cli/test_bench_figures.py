@@ -154,5 +154,5 @@ def test_a_profile_is_told_by_room_without_those_who_wait(tmp_path):
 
 
 def test_a_document_shows_no_address_and_no_folder_of_a_machine():
-    words = ["bench", "--database-url", "postgresql://u:secret@h/d", "--keep-world=/home/x", "--events", "10"]
+    words = ["bench", "--database-url", "postgresql://u:secret@h/d", "--keep-world=kept/world", "--events", "10"]
     assert shown(words) == ["bench", "--database-url", "URL", "--keep-world=FOLDER", "--events", "10"]
