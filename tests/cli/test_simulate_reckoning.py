@@ -215,3 +215,13 @@ def test_a_database_server_that_does_not_answer_is_one_sentence_and_leaves_nothi
     assert told.exit_code == 1
     assert told.exception is not None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_phase_that_took_less_than_the_system_counts_bounds_the_writer_all_the_same():
+    tiny = [copy.deepcopy(run(n)) for n in (1, 2)]
+    for one in tiny:
+        for row in one["phases"]:
+            row |= {name: 0.0 for name in ("cpu_seconds", "writes_cpu_seconds") if name in row}
+    for peak in reckon(tiny, NATION)["peaks"]:
+        assert peak["cores"] == 0
+        assert peak["ledger_limit"] > 0
