@@ -54,6 +54,10 @@ class RecordTable(Generic[R]):
         self._key_of = attrgetter(key)
         self._json_places = [1 + place for place, name in enumerate(self.names) if name in self._json]
         self._flag_places = [place for place, name in enumerate(self.names) if table.c[name].type is Flag]
+        marks = ", ".join(["?"] * (len(self.names) + 1))
+        self._insert = f"INSERT INTO {table.name} (ledger_id, {self._select}) VALUES ({marks})"
+        changed = ", ".join(f"{name} = excluded.{name}" for name in self.names if name != key)
+        self._replace = f"{self._insert} ON CONFLICT (ledger_id, {key}) DO UPDATE SET {changed}"
 
     def fetch(
         self, session: Session, ledger_id: int, keys: Iterable[object], *, by: str | None = None, lock: bool = False
@@ -109,29 +113,17 @@ class RecordTable(Generic[R]):
 
     def store(self, session: WriteSession, ledger_id: int, records: Iterable[R]) -> None:
         """Insert the records or replace those of the same key, in one statement."""
-        self._put(session, ledger_id, records, replace=True)
+        run_many(session, self._replace, [self._row(ledger_id, record) for record in records])
 
     def insert(self, session: WriteSession, ledger_id: int, records: Iterable[R]) -> None:
         """Insert new records in one statement; a key that exists is an integrity error."""
-        self._put(session, ledger_id, records, replace=False)
-
-    def _put(self, session: WriteSession, ledger_id: int, records: Iterable[R], *, replace: bool) -> None:
-        rows = [self._row(ledger_id, record) for record in records]
-        run_many(session, self._put_sql(replace=replace), rows)
+        run_many(session, self._insert, [self._row(ledger_id, record) for record in records])
 
     def _row(self, ledger_id: int, record: R) -> tuple[object, ...]:
         row = [ledger_id, *self._values(record)]
         for place in self._json_places:
             row[place] = encode_json(row[place])
         return tuple(row)
-
-    def _put_sql(self, *, replace: bool) -> str:
-        marks = ", ".join(["?"] * (len(self.names) + 1))
-        sql = f"INSERT INTO {self.table.name} (ledger_id, {self._select}) VALUES ({marks})"
-        if replace:
-            changed = ", ".join(f"{n} = excluded.{n}" for n in self.names if n != self.key)
-            sql += f" ON CONFLICT (ledger_id, {self.key}) DO UPDATE SET {changed}"
-        return sql
 
 
 def bulk_insert(session: WriteSession, table: Table, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -48,6 +48,7 @@ from app.ledger.append import Appended, Head, Reader, append, read_head
 from app.ledger.fencing import Fence
 from app.ledger.highwater import HighWater
 from app.ledger.paths import Paths
+from app.ledger.tiles import TileMemo
 from app.ledger.witnessed import cosigned_note, first_witnessed_from
 from app.units import records as unit_records
 from app.units.documents import Plan, Policy
@@ -99,6 +100,7 @@ class Recorder:
         """What this process appended since its last commitment to every unit's latest event."""
         self.upper = UpperTiles()
         self._remembered = Remembered()
+        self._memo: TileMemo | None = None
 
     @property
     def published(self) -> tuple[int, bytes]:
@@ -349,7 +351,9 @@ class Recorder:
         store_group(session, self.ledger_id, walk, group, self._documents(session))
         leaves = [step.leaf.data for step in group.steps]
         keys = self._keys.signing(walk.facts.meta.ledger_keys if walk.facts.meta else ())
-        return append(session, head, leaves, keys, group.steps[-1].ref.received_ms)
+        appended = append(session, head, leaves, keys, group.steps[-1].ref.received_ms, self._memo)
+        self._memo = appended.memo
+        return appended
 
     # -- after the commit ----------------------------------------------------------------------------
 

@@ -30,6 +30,9 @@ from app.ledger.tree import (
     verify_inclusion,
 )
 
+MEMO_TILES = 64
+"""Of one append: two levels of the right edge, and the tiles that a thousand leaves begin."""
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -59,6 +62,8 @@ class Appended:
     leaf_hashes: tuple[bytes, ...]
     note: bytes
     tiles: dict[tuple[int, int], bytes]
+    memo: TileMemo
+    """What was hashed of the tree's right edge, for the next append."""
 
 
 def is_taken(session: Session, name: str, origin: str) -> bool:
@@ -104,8 +109,9 @@ def read_head(session: Session, named: str | int = "", *, lock: bool = False) ->
 
 
 def append(
-    session: WriteSession, head: Head, leaves: Sequence[bytes], keys: Sequence[SignerKey], made_ms: int
-) -> Appended:
+    session: WriteSession, head: Head, leaves: Sequence[bytes], keys: Sequence[SignerKey], made_ms: int,
+    before: TileMemo | None = None,
+) -> Appended:  # fmt: skip
     """Append finished leaves and sign the checkpoint of the grown tree.
 
     Args:
@@ -114,6 +120,7 @@ def append(
         leaves: At least one leaf, each at most 65,535 bytes.
         keys: The ledger's own key; both of them while it rotates.
         made_ms: When the checkpoint is made, UTC milliseconds; kept beside it, not in it.
+        before: The memo of the last append, whether it was committed or not; saves hashing the same bytes again.
 
     Raises:
         TamperError: The second way gives another root; nothing is signed and the transaction must fail.
@@ -124,7 +131,8 @@ def append(
     root = edge.root()
     stored = _stored_tiles(session, head.ledger_id)
     tiles = {(place.level, place.n): data for place, data in grow_tiles(head.size, hashes, stored)}
-    _verify_growth(head, hashes, edge.size, root, _overlaid(tiles, stored))
+    memo = TileMemo(MEMO_TILES, before)
+    _verify_growth(head, hashes, edge.size, root, TileNodes(_overlaid(tiles, stored), memo))
     _store.insert_leaves(session, head.ledger_id, head.size, leaves, hashes)
     _store.put_tiles(session, head.ledger_id, [(level, n, data) for (level, n), data in tiles.items()])
     if not _store.move_head(session, head.ledger_id, (head.size, head.epoch), (edge.size, root, edge.to_bytes())):
@@ -132,7 +140,7 @@ def append(
     note = sign(Checkpoint(head.origin, edge.size, root), *keys)
     _store.insert_checkpoint(session, head.ledger_id, edge.size, root, note, made_ms)
     grown = Head(head.ledger_id, head.name, head.origin, edge, root, head.epoch)
-    return Appended(grown, head.size, hashes, note, tiles)
+    return Appended(grown, head.size, hashes, note, tiles, memo)
 
 
 def _stored_tiles(session: Session, ledger_id: int) -> ReadTile:
@@ -143,9 +151,8 @@ def _overlaid(tiles: dict[tuple[int, int], bytes], stored: ReadTile) -> ReadTile
     return lambda level, n: tiles[(level, n)] if (level, n) in tiles else stored(level, n)
 
 
-def _verify_growth(head: Head, hashes: Sequence[bytes], size: int, root: bytes, read_tile: ReadTile) -> None:
+def _verify_growth(head: Head, hashes: Sequence[bytes], size: int, root: bytes, nodes: TileNodes) -> None:
     """Compute the root a second way and run the public verifiers on our own growth."""
-    nodes = TileNodes(read_tile, TileMemo(max_tiles=64))
     try:
         if nodes.root(size) != root:
             raise TamperError("The tiles do not give the root that was about to be signed.")

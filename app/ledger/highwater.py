@@ -93,7 +93,9 @@ class HighWater:
         Raises:
             TamperError: The file is missing, empty, another ledger's, or damaged in both slots.
         """
-        self._path, self._origin = path, origin
+        self._path, self._origin, self._owner = path, origin, owner_of(origin)
+        self._read: tuple[bytes | None, tuple[int, str, int]] = None, (0, "", 0)
+        """The file's bytes as they were understood last, and what they say: nearly always they are still the same."""
         try:
             self._file = os.open(path, os.O_RDWR)
         except FileNotFoundError:
@@ -158,6 +160,18 @@ class HighWater:
 
     def _newest(self) -> tuple[int, str]:
         data = os.pread(self._file, 2 * SLOT_BYTES, 0)
+        if data != self._read[0]:
+            self._read = data, self._understood(data)
+        size, root, turn = self._read[1]
+        self._turn = 1 - turn
+        return size, root
+
+    def _understood(self, data: bytes) -> tuple[int, str, int]:
+        """Return size and root of the newest slot, and which one it is.
+
+        Raises:
+            TamperError: As when the file is opened.
+        """
         if not data.strip(_BLANK):
             raise TamperError(f"The high-water mark {self._path} is empty. Move it away. {_LOST}")
         slots = [Slot.parse(data[at : at + SLOT_BYTES]) for at in (0, SLOT_BYTES)]
@@ -169,9 +183,7 @@ class HighWater:
                 f"The high-water file {self._path} belongs to another ledger; each has its own "
                 "(CUSTODY_HIGH_WATER_PATH)."
             )
-        size, root, turn = max(whole)
-        self._turn = 1 - turn
-        return size, root
+        return max(whole)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -219,8 +231,11 @@ class HighWater:
         return root is not None and b64url_encode(root) == self.root
 
     def _write(self, size: int, text: str) -> None:
-        os.pwrite(self._file, Slot(owner_of(self._origin), size, text).to_bytes(), self._turn * SLOT_BYTES)
+        slot, at = Slot(self._owner, size, text).to_bytes(), self._turn * SLOT_BYTES
+        os.pwrite(self._file, slot, at)
         os.fdatasync(self._file)
+        before = (self._read[0] or b"").ljust(at, b"\x00")
+        self._read = before[:at] + slot + before[at + SLOT_BYTES :], (size, text, self._turn)
         self._turn = 1 - self._turn
         self.size, self.root = size, text
 

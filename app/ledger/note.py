@@ -342,8 +342,9 @@ def signed_only(data: bytes, keys: Iterable[VerifierKey]) -> bytes:
     return Note(note.text, tuple(line for name, line in reversed(kept.items()) if name in own)).to_bytes()
 
 
+@lru_cache(maxsize=64)
 def is_key_name(name: str) -> bool:
-    """Tell whether a key name is non-empty and free of Unicode spaces, plus and control characters."""
+    """Tell whether a key name is non-empty and free of Unicode spaces, plus and control characters; few are asked."""
     return bool(name) and not any(c.isspace() or _FORBIDDEN_IN_NAME.match(c) for c in name)
 
 

@@ -227,12 +227,20 @@ class TileMemo:
     """Hashes of complete subtrees inside tiles, kept for the tiles used last; safe between threads.
 
     A complete subtree never changes, so nothing here grows stale. That holds for committed tiles alone:
-    a transaction that may still roll back needs a memo of its own.
+    a transaction that may still roll back needs a memo of its own. It may take over from the one before, tile by tile,
+    what was hashed of the very same bytes.
     """
 
-    def __init__(self, max_tiles: int = 400) -> None:
-        """Bound the memory: a full tile holds 510 hashes, some 40 KB."""
+    def __init__(self, max_tiles: int = 400, before: "TileMemo | None" = None) -> None:
+        """Start with nothing.
+
+        Args:
+            max_tiles: Bounds the memory: a full tile holds 510 hashes, some 40 KB.
+            before: Hashed earlier states of the tiles that this one will see, or states that were never committed;
+                it is asked only by `widen`, for a tile that begins with exactly the hashes that it knows.
+        """
         self._max_tiles = max_tiles
+        self._before = before.held() if before is not None else {}
         self._tiles: OrderedDict[tuple[int, int], list[list[bytes]]] = OrderedDict()
         self._lock = Lock()
 
@@ -252,7 +260,9 @@ class TileMemo:
             All that is known of the tile by height, as `get` indexes it; to be read only.
         """
         with self._lock:
-            rows = self._tiles.setdefault((level, n), [[] for _ in range(TILE_HEIGHT)])
+            rows = self._tiles.get((level, n))
+            if rows is None:
+                rows = self._tiles[(level, n)] = self._taken_over((level, n), hashes)
             rows[0].extend(hashes[len(rows[0]) :])
             for lower, upper in pairwise(rows):
                 for i in range(len(upper), len(lower) // 2):
@@ -261,6 +271,18 @@ class TileMemo:
             while len(self._tiles) > self._max_tiles:
                 self._tiles.popitem(last=False)
             return rows
+
+    def held(self) -> dict[tuple[int, int], list[list[bytes]]]:
+        """Return what is known by tile; to be read only."""
+        with self._lock:
+            return dict(self._tiles)
+
+    def _taken_over(self, place: tuple[int, int], hashes: Sequence[bytes]) -> list[list[bytes]]:
+        """Return what the memo before this one knew of a tile that begins with these hashes, or nothing."""
+        rows = self._before.get(place)
+        if rows is None or rows[0] != hashes[: len(rows[0])]:
+            return [[] for _ in range(TILE_HEIGHT)]
+        return [list(row) for row in rows]
 
 
 class TileNodes:

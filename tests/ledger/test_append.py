@@ -7,10 +7,11 @@ import pytest
 from app.db import Database
 from app.errors import BusyError, MissingError, TamperError
 from app.ledger import append as subject
+from app.ledger import tiles
 from app.ledger.append import Reader, append, create_ledger, read_head
 from app.ledger.checkpoint import open_checkpoint
 from app.ledger.note import SignatureType, SignerKey
-from app.ledger.tiles import TileNodes
+from app.ledger.tiles import TileMemo, TileNodes
 from app.ledger.tree import inclusion_path, leaf_hash, root_of, verify_inclusion
 
 ORIGIN = "test.example/ledger/append"
@@ -25,9 +26,9 @@ def ledger(db: Database) -> Database:
     return db
 
 
-def _grow(db: Database, leaves: list[bytes]) -> subject.Appended:
+def _grow(db: Database, leaves: list[bytes], before: TileMemo | None = None) -> subject.Appended:
     with db.write() as session:
-        return append(session, read_head(session, lock=True), leaves, [KEY], 1_700_000_000_000)
+        return append(session, read_head(session, lock=True), leaves, [KEY], 1_700_000_000_000, before)
 
 
 @pytest.mark.parametrize("steps", [[1], [1, 1, 1], [255, 1, 1], [256, 300], [1, 700, 3]])
@@ -49,15 +50,48 @@ def test_growth_by_any_steps_gives_the_tree_of_all_leaves(ledger: Database, step
         assert reader.last_checkpoint(session) == (len(leaves), appended.note, 1_700_000_000_000)
 
 
-def test_a_flipped_bit_in_a_stored_tile_stops_the_signing(ledger: Database) -> None:
-    _grow(ledger, [b"a", b"b", b"c"])
+def test_what_was_hashed_before_a_rollback_is_taken_over_only_for_the_same_bytes(ledger: Database) -> None:
+    leaves, memo = [secrets.token_bytes(20) for _ in range(250)], None
+    memo = _grow(ledger, leaves).memo
+    for step in (1, 3, 2, 7, 300):
+        lost = [secrets.token_bytes(20) for _ in range(step)]
+        with ledger.write() as session:
+            memo = append(session, read_head(session, lock=True), lost, [KEY], 0, memo).memo
+            session.rollback()
+        kept = [secrets.token_bytes(20) for _ in range(step)]
+        leaves += kept
+        appended = _grow(ledger, kept, memo)
+        memo = appended.memo
+        assert appended.head.root == root_of([leaf_hash(leaf) for leaf in leaves])
+
+
+def test_what_is_taken_over_saves_the_hashing(ledger: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted, not timed: a tile of two hundred leaves is hashed once, and not with every leaf that follows."""
+    first, count, real = _grow(ledger, [secrets.token_bytes(20) for _ in range(200)]), [0], tiles.node_hash
+
+    def counted(left: bytes, right: bytes) -> bytes:
+        count[0] += 1
+        return real(left, right)
+
+    monkeypatch.setattr(tiles, "node_hash", counted)
+    second = _grow(ledger, [b"next"], first.memo)
+    assert count[0] <= 8
+    count[0] = 0
+    _grow(ledger, [b"one more"])
+    assert count[0] > 150
+    assert second.head.size == 201
+
+
+@pytest.mark.parametrize("remembers", [False, True])
+def test_a_flipped_bit_in_a_stored_tile_stops_the_signing(ledger: Database, remembers: bool) -> None:
+    memo = _grow(ledger, [b"a", b"b", b"c"]).memo
     with ledger.write() as session:
         flip = "CAST(x'ff' || substr(bytes, 2) AS BLOB)" if ledger.is_sqlite else "'\\xff'::bytea || substr(bytes, 2)"
         for sql in _guards_off(ledger):
             session.exec_driver_sql(sql)
         session.exec_driver_sql(f"UPDATE ledger_tile SET bytes = {flip}")
     with pytest.raises(TamperError):
-        _grow(ledger, [b"d"])
+        _grow(ledger, [b"d"], memo if remembers else None)
     with ledger.read() as session:
         assert read_head(session).size == 3
 

@@ -50,6 +50,29 @@ def test_a_write_cut_in_the_middle_leaves_the_mark_before_it(tmp_path: Path, cut
     assert HighWater(path, ORIGIN).size in {11, 12}
 
 
+def test_a_mark_that_moves_alone_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this process wrote itself it does not read again; what another wrote, or damage, it does."""
+    mark = HighWater.make(tmp_path / "mark", ORIGIN, 0, ROOT)
+    asked, real = [0], Slot.parse
+
+    def counted(data: bytes) -> Slot | None:
+        asked[0] += 1
+        return real(data)
+
+    monkeypatch.setattr(Slot, "parse", counted)
+    for size in range(1, 6):
+        mark.advance(size, ROOT)
+    assert asked[0] == 0
+    other = HighWater(tmp_path / "mark", ORIGIN)
+    other.advance(9, ROOT)
+    mark.advance(7, ROOT, lambda _: ROOT)
+    assert (mark.size, asked[0]) == (9, 4)
+    damaged = (tmp_path / "mark").read_bytes().replace(b"9", b"8")
+    (tmp_path / "mark").write_bytes(damaged)
+    mark.advance(10, ROOT, lambda _: ROOT)
+    assert asked[0] == 6
+
+
 def test_an_older_database_is_refused(tmp_path: Path) -> None:
     mark = founded(tmp_path / "mark.json")
     mark.advance(10, ROOT)

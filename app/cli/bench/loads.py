@@ -30,7 +30,7 @@ from app.clock import SystemClock
 
 YARDSTICKS = ROOT / "scripts" / "yardsticks"
 SINGLE_CONNECTIONS, OPEN_BATCH_CONNECTIONS = 64, 24
-BATCH_CONNECTIONS = {100: 8, 1000: 3}
+BATCH_CONNECTIONS = {100: 8, 1000: 4}
 """All that they send at a time may wait at a time (`queue_events`, of which batches fill three quarters)."""
 Step = tuple[str, Round]
 
