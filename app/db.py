@@ -40,6 +40,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
 
 from app.errors import BusyError
@@ -158,6 +159,7 @@ class Database:
         self.read_engine = _read_engine(normal_url(read_url) if read_url else self.url)
         has_replica = not self.is_sqlite and bool(read_url) and normal_url(read_url or "") != self.url
         self._newest_engine = _read_engine(self.url) if has_replica else self.read_engine
+        self.apart_engine = _read_engine(self.url, pooled=False) if self.is_sqlite else None
         self.is_behind: Callable[[ReadSession], bool] = lambda _: False
         """Asked of a session on a replica: True when it lacks what this process has shown already."""
         self._replica_again_at = 0.0
@@ -206,6 +208,18 @@ class Database:
         """Give a session over one snapshot that cannot write, of the database that is written: never of a replica."""
         with _busy_as_error(), self._newest_engine.connect() as connection, connection.begin():
             yield ReadSession(connection)
+
+    def open_apart(self) -> ReadSession:
+        """Open a reading connection of its own, outside the pool, so that nobody is waited for (SQLite).
+
+        The caller closes it. It cannot write, and no snapshot is taken yet.
+
+        Raises:
+            BusyError: The database is locked by another process.
+        """
+        assert self.apart_engine is not None  # noqa: S101 - on SQLite alone
+        with _busy_as_error():
+            return ReadSession(self.apart_engine.connect())
 
     def _abreast(self) -> Connection | None:
         """Return a connection to the replica, in a snapshot that is not behind; None when there is none to be had."""
@@ -317,6 +331,8 @@ class Database:
         self.write_engine.dispose()
         self.read_engine.dispose()
         self._newest_engine.dispose()
+        if self.apart_engine is not None:
+            self.apart_engine.dispose()
 
 
 def normal_url(url: str | URL) -> URL:
@@ -341,14 +357,13 @@ def _write_engine(url: URL, *, replicated: bool) -> Engine:
     return engine
 
 
-def _read_engine(url: URL) -> Engine:
+def _read_engine(url: URL, *, pooled: bool = True) -> Engine:
     if url.get_backend_name() != "sqlite":
         return reading_engine(url)
+    sized = {"pool_size": POOL_SIZE, "max_overflow": 0, "pool_timeout": POOL_WAIT_SECONDS}
     engine = create_engine(
         url,
-        pool_size=POOL_SIZE,
-        max_overflow=0,
-        pool_timeout=POOL_WAIT_SECONDS,
+        **(sized if pooled else {"poolclass": NullPool}),
         connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000, "cached_statements": 256},
     )
     # Small caches: there are several readers, and what they read stands in the system's cache. No memory mapping:

@@ -232,8 +232,11 @@ class _Gathering:
 
     def _is_told(self, leaf: Recorded) -> bool:
         """Say whether a leaf is itself part of the story, not only referred to by it."""
-        about = {link.unit for link in leaf.links} | set(leaf.event.body.units)
-        return bool(about & self.focus) or leaf.event.type.name in {"verdict", "decision"}
+        return self._is_about(leaf) or leaf.event.type.name in {"verdict", "decision"}
+
+    def _is_about(self, leaf: Recorded) -> bool:
+        """Say whether a leaf names or moved the unit, or what it lay in."""
+        return bool({*(link.unit for link in leaf.links), *leaf.event.body.units} & self.focus)
 
     def _keys_of(self, leaves: list[Recorded]) -> list[int]:
         """Return the leaves that enrolled or revoked the signers of these."""
@@ -291,7 +294,9 @@ class _Gathering:
         return bundle
 
     def _private(self) -> Iterator[tuple[tuple[int, str], bytes]]:
-        by_hash = {leaf.event.hash: leaf.index for leaf in self.leaves.values() if leaf.event.body.private}
+        # Of goods in question alone: what other events hold is none of this story, whoever named them in it.
+        own = [leaf for leaf in self.leaves.values() if leaf.event.body.private and self._is_about(leaf)]
+        by_hash = {leaf.event.hash: leaf.index for leaf in own}
         for part in _parts(sorted(by_hash)):
             rows = self.session.execute(
                 select(PRIVATE.c.event, PRIVATE.c.name, PRIVATE.c.salt, PRIVATE.c.body).where(

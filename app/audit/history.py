@@ -33,7 +33,6 @@ from app.keys.grants import Viewer
 from app.rows import Rows, among, run
 
 MAX_ROWS = 1000
-DECIDES = frozenset({"verdict", "decision"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,12 +229,13 @@ class Story:
 def _more(session: ReadSession, unit: str, story: Story) -> Iterator[Happened]:
     """Yield what belongs to the history without naming the unit, or in the unit's name by another label.
 
-    The event that a verdict decided and the retraction that marked an event reached the unit the way of these.
+    The event that a verdict decided and the retraction that marked an event reached the unit the way of these. Only
+    what the service itself said counts: anybody may name a unit and, beside it, an event that is none of its story.
     """
     decided: dict[str, str | None] = {}
     marked: dict[int, str | None] = {}
     for one in story.found:
-        if one.type in DECIDES:
+        if one.type == "verdict" and one.result == "accepted":
             decided[story.body(one)["details"]["event"]] = one.via
         if one.retracted_index is not None:
             marked[one.retracted_index] = one.via
@@ -254,17 +254,14 @@ def _pointed(
 ) -> list[Happened]:
     """Return events by hash, by index, and by a label that they named."""
     values: dict[str, object] = {"ledger": question.ledger_id, "known": question.known}
-    conditions = []
-    columns = (("hashes", "e.hash", hashes), ("marks", "e.leaf_index", marks), ("labels", "x.unit", labels))
-    for name, column, wanted in columns:
+    keys: dict[str, str] = {}
+    for name, column, wanted in (
+        ("hash", "e.hash", hashes), ("leaf_index", "e.leaf_index", marks), ("unit", "x.unit", labels)
+    ):  # fmt: skip
         if wanted:
             condition, values[name] = among(session, column, wanted)
-            condition = condition.replace("?", f":{name}")
-            if name == "labels":
-                named = "SELECT x.leaf_index FROM event_unit x WHERE x.ledger_id = :ledger AND"
-                condition = f"e.leaf_index IN ({named} {condition})"
-            conditions.append(condition)
-    return [Happened._make(row) for row in _run(session, Statement.of(more(conditions)), values)]
+            keys[name] = condition.replace("?", f":{name}")
+    return [Happened._make(row) for row in _run(session, Statement.of(more(keys)), values)]
 
 
 def _other_labels(unit: str, story: Story) -> set[str]:

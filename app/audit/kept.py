@@ -2,23 +2,26 @@
 
 Taking a connection from the pool and giving it back costs as much as reading a short history. These are taken once,
 each begins and ends its snapshot by a plain statement, and like every reader's they cannot write. One that failed is
-closed, not used again; all are closed with the engine.
+closed, not used again; all are closed with the engine. They stand outside the pool, so that nobody who waits for that
+holds up the event loop, and are so few that they leave file descriptors to everybody else.
 """
 
 import resource
 import sqlite3
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from app.db import Database, ReadSession
 from app.errors import BusyError
 
 MOST_KEPT = 2
+MOST_OPEN = 8
+"""At once, those that are given out included; whoever comes then goes the ordinary way, where readers queue."""
 CACHE_KIB = 32 * 1024
 """Four times that of other readers: a page that is not read again is what a short history saves most by."""
 SLOW_SECONDS = 0.05
@@ -34,28 +37,37 @@ class Kept:
         Args:
             db: A SQLite database.
         """
-        self._engine = db.read_engine
+        self._db = db
         self._free: list[ReadSession] = []
+        self._given = 0
         self._inline_from = 0.0
-        self._blocks = _blocks_read()
-        event.listen(self._engine, "engine_disposed", self._close)
+        event.listen(db.read_engine, "engine_disposed", self._close)
 
     @property
     def may_wait(self) -> bool:
-        """Say whether a short read may be done where it holds up everybody: not while the disk is slow."""
+        """Say whether a short read may be done where it holds up everybody: not while reads are slow."""
         return time.monotonic() >= self._inline_from
 
-    def took(self, seconds: float) -> None:
-        """Note how long a short read has held up everybody; after a slow one, threads read for a second.
+    @property
+    def has_room(self) -> bool:
+        """Say whether one more may be taken."""
+        return self._given < MOST_OPEN
 
-        A slow one is the disk's doing only if something was read from it; a machine that is busy otherwise is not
-        helped by threads, which only take more turns.
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Watch a read that holds up everybody; after a slow one, threads read for a second.
+
+        A slow one counts when the disk was read meanwhile, or when the read itself had that much to do; a machine
+        that is busy otherwise is not helped by threads, which only take more turns.
         """
-        if seconds <= SLOW_SECONDS:
-            return
-        known, self._blocks = self._blocks, _blocks_read()
-        if self._blocks > known:
-            self._inline_from = time.monotonic() + REST_SECONDS
+        began, worked, blocks = time.perf_counter(), time.thread_time(), _blocks_read()
+        try:
+            yield
+        finally:
+            if time.perf_counter() - began > SLOW_SECONDS and (
+                _blocks_read() > blocks or time.thread_time() - worked > SLOW_SECONDS / 2
+            ):
+                self._inline_from = time.monotonic() + REST_SECONDS
 
     def take(self) -> ReadSession:
         """Give a session over one snapshot that cannot write; `give` it back, whatever happens.
@@ -65,10 +77,12 @@ class Kept:
         """
         session = self._free.pop() if self._free else self._open()
         _driver(session).execute("BEGIN")  # takes no lock yet
+        self._given += 1
         return session
 
     def give(self, session: ReadSession, *, sound: bool = True) -> None:
         """End a session's snapshot, and keep its connection if it is sound and not one too many."""
+        self._given -= 1
         if sound and len(self._free) < MOST_KEPT:
             _driver(session).execute("ROLLBACK")
             self._free.append(session)
@@ -76,11 +90,7 @@ class Kept:
             session.close()
 
     def _open(self) -> ReadSession:
-        try:
-            session = ReadSession(self._engine.connect())
-        except OperationalError as error:
-            raise busy(error) from None
-        session.detach()
+        session = self._db.open_apart()
         _driver(session).execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         # SQLAlchemy takes the session to be in a transaction from here on, and so never begins one inside ours.
         session.begin()

@@ -13,7 +13,7 @@ stand in many places.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -268,11 +268,26 @@ GIVEN = _timeline(_GIVEN, "NULL")
 """For a viewer who is proven already: `ledger`, `subject`, `place`, `named`, `code`, `known`."""
 
 
-def more(conditions: Iterable[str]) -> str:
-    """Return the text for events that belong to a history without naming the unit; values: `ledger`, `known`."""
+def more(keys: Mapping[str, str]) -> str:
+    """Return the text for events that belong to a history without naming the unit; values: `ledger`, `known`.
+
+    Args:
+        keys: How to find them, by what: `hash`, `leaf_index`, or `unit` for what named one; each a condition on that
+            column. One SELECT each, so that every one goes in by its own key: joined by OR, the database would walk
+            the ledger.
+    """
     columns = _part(EVENT, f"NULL | {_about('NULL | NULL')}", f"e.leaf_index | 0 | 0 | NULL | {_TIMES}", "l.leaf")
+    wanted = {
+        "hash": "event e WHERE",
+        "leaf_index": "event e WHERE",
+        "unit": "event_unit x CROSS JOIN event e WHERE x.ledger_id = :ledger AND e.leaf_index = x.leaf_index AND",
+    }
+    arms = [
+        f"SELECT e.leaf_index AS at FROM {wanted[name]} e.ledger_id = :ledger AND {condition}"
+        for name, condition in keys.items()
+    ]
     return (
-        f"{columns} FROM event e CROSS JOIN ledger_leaf l {_THEIRS} WHERE e.ledger_id = :ledger AND "
-        "l.ledger_id = :ledger AND l.leaf_index = e.leaf_index AND e.leaf_index < :known "
-        f"AND ({' OR '.join(conditions)})"
+        f"WITH chosen AS ({' UNION '.join(arms)}) {columns} FROM chosen z CROSS JOIN event e CROSS JOIN ledger_leaf l "
+        f"{_THEIRS} WHERE e.ledger_id = :ledger AND e.leaf_index = z.at AND l.ledger_id = :ledger "
+        "AND l.leaf_index = z.at AND +z.at < :known"
     )

@@ -5,14 +5,14 @@ answered here; whatever is unusual about it (a parameter out of bounds, no token
 route's, which stands in `app.web.units` and describes both. Both tell by `app.audit.history`.
 
 On SQLite a short history is read right in the event loop: handing it to a thread costs as much as reading it. What
-might hold up everybody else goes to a thread: the rest of a history after its first hundred rows, and every history
-for a second after one for which the disk took 50 ms. On PostgreSQL a thread waits for the server, always; where readers
-have a replica, the ordinary route asks the primary who it is and the replica for the rest.
+might hold up everybody else goes to a thread: the rest of a history after its first hundred rows, what is said of a
+label that has no unit, and every history for a second after one that took 50 ms by the disk's doing or its own. When
+many are read so at once, the ordinary route takes the next. On PostgreSQL a thread waits for the server, always; where
+readers have a replica, the ordinary route asks the primary who it is and the replica for the rest.
 """
 
 import re
 import sqlite3
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.audit.gathered import Gathered
 from app.audit.history import Question, asked_by_token, caller, tell
 from app.audit.kept import Kept, busy, stream
-from app.audit.timeline import Row
+from app.audit.timeline import UNIT, Row
 from app.db import Database, ReadSession
 from app.errors import MalformedError, ServiceError
 from app.rows import run
@@ -68,18 +68,17 @@ class History:
             return self._told(request, services, session, run(session, sql, *values))
 
     async def _kept(self, request: Request, services: Services, kept: Kept) -> Response:
-        session, sound = kept.take(), False
+        session, sound, response = kept.take(), False, None
         try:
             if not kept.may_wait:
                 response = await run_in_threadpool(self._whole, request, services, session)
             else:
-                began = time.perf_counter()
-                rows = stream(session, *self._asked(services))
-                first = rows.fetchmany(FEW_ROWS)
-                if len(first) < FEW_ROWS:
-                    response = self._told(request, services, session, first)
-                    kept.took(time.perf_counter() - began)
-                else:
+                with kept.timed():
+                    rows = stream(session, *self._asked(services))
+                    first = rows.fetchmany(FEW_ROWS)
+                    few = len(first) < FEW_ROWS and any(row[0] == UNIT for row in first)
+                    response = self._told(request, services, session, first) if few else None
+                if response is None:
                     response = await run_in_threadpool(self._rest, request, services, session, first, rows)
             sound = True
         except (DBAPIError, sqlite3.Error) as error:
@@ -131,7 +130,7 @@ def usual(scope: Scope) -> History | None:
     """Return what answers a GET of a history, None when it is none, or not in its usual form."""
     found = _PATH.fullmatch(scope["path"])
     services: Services | None = getattr(scope["app"].state, "services", None) if found else None
-    if found is None or services is None or _has_replica(services):
+    if found is None or services is None or not _is_ours(services):
         return None
     shown = [value for name, value in scope["headers"] if name == b"authorization"]
     token = token_of(shown[0].decode("latin-1")) if len(shown) == 1 else None
@@ -163,8 +162,11 @@ def _bounds(query: bytes) -> tuple[int | None, int] | None:
     return (int(given[b"size"]) if b"size" in given else None, limit) if limit <= MAX_LIMIT else None
 
 
-def _has_replica(services: Services) -> bool:
-    return not services.db.is_sqlite and services.settings.read_url() != services.settings.url()
+def _is_ours(services: Services) -> bool:
+    """Say whether this door answers: not beside a replica, and on SQLite while there is room."""
+    if services.db.is_sqlite:
+        return _kept_of(services.db).has_room
+    return services.settings.read_url() == services.settings.url()
 
 
 def _kept_of(db: Database) -> Kept:

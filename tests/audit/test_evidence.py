@@ -8,6 +8,7 @@ import pytest
 
 from app.audit.bundle import read_bundle
 from app.audit.evidence import build_evidence
+from app.audit.leaf import read_leaf
 from app.audit.verify import verify_bundle
 from app.errors import MissingError
 from app.keys.grants import Viewer
@@ -88,6 +89,18 @@ def test_what_a_viewer_does_not_see_does_not_exist(town: Town):
     for unit in (units["alone"], town.fresh_ids(1)[0]):
         with pytest.raises(MissingError):
             evidence(town, unit, stranger)
+
+
+def test_naming_an_event_gives_nobody_its_private_contents(town: Town):
+    """An event may cite any other; the leaf comes along, which the rules may need, and what it holds back does not."""
+    units = play(town)
+    ((index, _),) = read_bundle(evidence(town, units["bulk"], private=True)).private
+    cited = read_bundle(evidence(town, units["bulk"])).leaves[index]
+    own = town.lot(3)
+    town.ok(town.act(town.kpu1, "sighting", {}, [own], capacity="witness", after=[read_leaf(index, cited).event.hash]))
+    found = read_bundle(evidence(town, own, private=True))
+    assert index in found.leaves
+    assert found.private == {}
 
 
 def test_private_contents_are_put_in_only_when_asked_for(town: Town):

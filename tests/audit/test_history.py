@@ -7,6 +7,7 @@ import pytest
 
 from app.audit.history import unit_history
 from app.audit.units import unit_state
+from app.cli.phone import ids_commitment
 from app.errors import MalformedError, MissingError
 from app.ids import group4
 from tests import small as s
@@ -204,6 +205,21 @@ def test_corrections_and_retractions_mark_what_they_are_about(town: Town):
     then = history(town, unit, size=rows[1]["index"])["items"]
     assert [row["corrected"] for row in then] == [[]]
     assert history(town, unit, size=rows[3]["index"])["items"][-1]["retracted"] is None
+
+
+@pytest.mark.parametrize(("type_", "code"), [("decision", "not_held"), ("verdict", "role")])
+def test_nobody_writes_a_foreign_event_into_the_story_of_a_unit(town: Town, type_: str, code: str):
+    """Only the service's own word brings in what does not name the unit; a claim to decide something does not."""
+    mine, theirs = town.lot(5), town.lot(6)
+    foreign = town.inspected([theirs])
+    town.ok(foreign)
+    before = [row["event"] for row in history(town, mine)["items"]]
+    told = {"event": foreign.hash, "result": "accept", "reason": "X"}
+    if type_ == "verdict":
+        told = {"event": foreign.hash, "result": "accepted", "code": ""}
+    claim = town.act(town.kpu1, type_, told, [mine], capacity="approver")
+    town.no(claim, code)
+    assert [row["event"] for row in history(town, mine)["items"]] == [*before, claim.hash]
 
 
 # -- as known then ---------------------------------------------------------------------------------------
@@ -407,6 +423,7 @@ def plans_search_by_key(town: Town) -> None:
     town.hand_over([load])
     with statements(town) as ran:
         history(town, lot)
+        history(town, pointed_at_three_ways(town))
         ask(town, unit_state, auditor(s.CITY), lot, now_ms=town.now_ms)
     asked = [(sql, values) for sql, values in ran if sql.startswith(("SELECT", "WITH"))]
     with town.db.read() as session:
@@ -415,10 +432,29 @@ def plans_search_by_key(town: Town) -> None:
             for sql, values in asked
             for row in session.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", tuple(values))
         ]
-    tables = ("event", "event_unit", "ledger_leaf", "discrepancy", "containment", "unit")
+    tables = ("event", "event_unit", "ledger_leaf", "discrepancy", "containment", "unit", *"exldcuahop")
     walks = [p for p in plans for t in tables if p.startswith((f"SCAN {t} ", f"SEARCH {t} ")) and not is_keyed(p)]
-    assert len(plans) > 20
+    assert len(plans) > 40
     assert walks == []
+
+
+def pointed_at_three_ways(town: Town) -> str:
+    """Return a label whose history needs an event by hash, one by index, and one by another label's name."""
+    lot, fresh = town.lot(5), town.blanks.pop()
+    release = town.release([lot])
+    early = town.act(
+        town.ppk1, "custody.accept", {"release": release.hash, "scanned": {"n": 1, "hash": ids_commitment([lot])}},
+        place=s.PPK, capacity="taker", ppk2="second",
+    )  # fmt: skip
+    town.no(early, "pending_predecessor", "pending")  # names no unit: only the verdict on it will
+    town.ok(release)
+    seen = town.inspected([lot], town.ppk1, s.PPK)
+    town.ok(seen)
+    town.ok(town.act(town.ppk1, "retraction", {"target": seen.hash, "reason": "TYPO"}, place=s.PPK, kpu1="second"))
+    town.ok(town.commission({"act": "reprint", "unit": fresh, "of": lot}, phone=town.ppk1, place=s.PPK, ppk2="second"))
+    rows = {row.get("event") for row in history(town, fresh)["items"]}
+    assert {early.hash, release.hash, seen.hash} <= rows
+    return fresh
 
 
 def is_keyed(step: str) -> bool:

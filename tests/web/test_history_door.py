@@ -2,15 +2,19 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
+from app.audit import kept as kept_room
+from app.audit.kept import MOST_KEPT, MOST_OPEN, Kept
 from app.keys.clients import add_client, revoke_client
 from app.keys.grants import Viewer
 from app.keys.tokens import issue_token
+from app.postgres import POOL_SIZE
 from app.web import history
 from tests import small
 
@@ -27,11 +31,15 @@ def counted(live) -> Iterator[list[str]]:
         if sql.startswith(("SELECT", "WITH")):
             ran.append(sql)
 
-    event.listen(live.services.db.read_engine, "before_cursor_execute", note)
+    db = live.services.db
+    engines = [engine for engine in (db.read_engine, db.apart_engine) if engine is not None]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
     try:
         yield ran
     finally:
-        event.remove(live.services.db.read_engine, "before_cursor_execute", note)
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.fixture(scope="module")
@@ -151,32 +159,63 @@ def test_a_reader_sees_what_was_recorded_since_it_was_opened(live, units, office
     assert after[-1]["event"] == seen.hash
 
 
-def test_while_the_disk_is_slow_threads_read(lite, store):
+@pytest.mark.parametrize(
+    ("wall", "work", "blocks", "rests"),
+    [(1.0, 0.0, 0, False), (0.01, 0.01, 5, False), (1.0, 0.0, 5, True), (1.0, 0.9, 0, True)],
+    ids=["the machine was busy", "quick", "the disk was slow", "there was much to do"],
+)
+def test_a_slow_read_sends_the_next_to_threads(lite, monkeypatch, wall, work, blocks, rests):
+    kept = Kept(lite.services.db)
+    clocks = {"perf_counter": iter([0.0, wall]), "thread_time": iter([0.0, work])}
+    told = SimpleNamespace(monotonic=time.monotonic, **{name: c.__next__ for name, c in clocks.items()})
+    monkeypatch.setattr(kept_room, "time", told)
+    monkeypatch.setattr(kept_room, "_blocks_read", iter([0, blocks]).__next__)
+    with kept.timed():
+        pass
+    assert kept.may_wait is not rests
+
+
+def test_while_reads_are_slow_threads_read(lite, store, monkeypatch):
     unit = lite.boxes(store, [small.TPS1])[0]
     inline = get(lite, unit)
-    kept = history._kept_of(lite.services.db)
-    kept._blocks = 2**62
-    kept.took(1.0)
-    assert kept.may_wait, "slow, but not by the disk"
-    kept._blocks = -1
-    kept.took(0.01)
-    assert kept.may_wait, "read from the disk, but quickly"
-    kept.took(1.0)
-    assert not kept.may_wait
-    threads, whole = [], history.History._whole
+    kept, threads, whole = history._kept_of(lite.services.db), [], history.History._whole
 
     def noted(*args: Any) -> Any:
         threads.append(unit)
         return whole(*args)
 
-    history.History._whole = noted  # type: ignore[method-assign]
+    monkeypatch.setattr(history.History, "_whole", noted)
+    kept._inline_from = time.monotonic() + 600
     try:
         assert get(lite, unit).content == inline.content
     finally:
-        history.History._whole = whole  # type: ignore[method-assign]
+        kept._inline_from = 0.0
     assert threads == [unit]
-    kept._inline_from = 0.0
-    assert kept.may_wait
+
+
+def test_readers_who_hold_the_pool_stop_no_history(lite, store):
+    """The pool may be empty: these connections stand outside of it, and nobody is waited for in the event loop."""
+    unit = lite.boxes(store, [small.TPS1])[0]
+    kept = history._kept_of(lite.services.db)
+    kept._close()
+    with ExitStack() as stack:
+        for _ in range(POOL_SIZE):
+            stack.enter_context(lite.services.db.read())
+        assert get(lite, unit).status_code == 200
+
+
+def test_who_comes_when_many_are_read_at_once_goes_the_ordinary_way(lite, store):
+    unit = lite.boxes(store, [small.TPS1])[0]
+    kept = history._kept_of(lite.services.db)
+    taken = [kept.take() for _ in range(MOST_OPEN)]
+    try:
+        assert not kept.has_room
+        assert get(lite, unit).status_code == 200
+    finally:
+        for session in taken:
+            kept.give(session)
+    assert kept.has_room
+    assert len(kept._free) <= MOST_KEPT
 
 
 def test_kept_connections_cannot_write_and_close_with_the_engine(lite):
