@@ -205,9 +205,20 @@ class Database:
 
     @contextmanager
     def read_newest(self) -> Iterator[ReadSession]:
-        """Give a session over one snapshot that cannot write, of the database that is written: never of a replica."""
-        with _busy_as_error(), self._newest_engine.connect() as connection, connection.begin():
-            yield ReadSession(connection)
+        """Give a session over one snapshot that cannot write, of the database that is written: never of a replica.
+
+        Raises:
+            BusyError: `storage`: what can be reached is a standby, or was one when it was connected to.
+        """
+        with _busy_as_error(), self._newest_engine.connect() as connection:
+            if not self.is_sqlite and is_replica(connection):
+                connection.invalidate()
+                raise BusyError(
+                    "Only a standby can be reached; try again.", code="storage",
+                    retry_after_seconds=UNREACHABLE_RETRY_SECONDS,
+                )  # fmt: skip
+            with connection.begin():
+                yield ReadSession(connection)
 
     def open_apart(self) -> ReadSession:
         """Open a reading connection of its own, outside the pool, so that nobody is waited for (SQLite).

@@ -50,6 +50,8 @@ def standing(session: Connection) -> int:
 
     A promoted standby and a restored backup go on in a new timeline, another cluster has another identity; either
     gives another number. A server's own restart does not. Timelines of one cluster count up, and so do their numbers.
+    Two standbys that were promoted apart, neither following the other, get the same number: they are told apart by the
+    high-water marks of those who wrote to either, and by the witnesses.
     """
     return int(session.info.get(_STANDING, 0))
 

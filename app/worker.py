@@ -90,7 +90,11 @@ class Worker:
             WitnessClock(settings, clock, db, head.ledger_id, head.origin, trust) if trust is not None else None
         )
         if self.witnesses is not None:
-            self.witnesses.check()
+            try:
+                self.witnesses.check()
+            except BaseException:
+                self.witnesses.stop()
+                raise
             self.recorder.fence.also = self.witnesses.check
         self.stamps = StampClock(settings, clock, db, head.ledger_id) if settings.tsa_url else None
         self.shards = ShardClock(settings, clock, db, self.recorder, self.intake) if settings.shard_seconds else None

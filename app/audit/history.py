@@ -3,7 +3,8 @@
 `unit_history` answers `GET /v1/units/{id}/history`: one row per event, refused attempts among them, and one
 row per gap: the time between a release and its answer, a handover past its time, goods reported missing or
 received without a release. A gap is an interval with a cause; a later good scan never heals it silently
-(domain reference section 8). With `size`, everything is told as it was known at that tree size.
+(domain reference section 8). With `size`, everything is told as it was known at that tree size, but for two things of
+the policy in force: what a place is called and in which zone it lies; and a label that was replaced since is refused.
 
 Two SQL statements, whatever the length of the history or the depth of containment: the timeline, which says who
 asks as well, and the checkpoints that phones cite. A third only where something belongs to the history that does not

@@ -154,8 +154,7 @@ class Recorder:
         Raises:
             BusyError: The database could not be locked, or `ledger_frozen`; nothing was recorded.
         """
-        with self.db.write() as session:
-            head = self.fence.admit(session, read_head(session, self.ledger_id, lock=True))
+        with self.fence.admitted(self.db, self.ledger_id) as (session, head):
             if head.frozen is not None and not even_frozen:
                 raise BusyError(
                     "This ledger is frozen until its operator has looked into an alarm; keep your events.",

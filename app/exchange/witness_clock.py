@@ -98,17 +98,16 @@ class WitnessClock:
     def check(self) -> None:
         """Compare this database with what every witness has seen, and the policy with the ledger.
 
+        Asked at the start, and again in each life of the database: whatever is raised, rounds can go on.
+
         Raises:
+            BusyError: The database cannot be read just now.
             TamperError: It is an old copy, or another history.
             MalformedError: `tlog_policy`; the policy names ledgers, and none of them by a key of this one in force.
         """
-        try:
-            keys = self._keys()
-            _refuse_other_logs(self.witnessing.policy, keys)
-            unheard = self.witnessing.refuse_rollback(keys)
-        except BaseException:
-            self.witnessing.close()
-            raise
+        keys = self._keys()
+        _refuse_other_logs(self.witnessing.policy, keys)
+        unheard = self.witnessing.refuse_rollback(keys)
         if unheard:
             log.warning("witnesses_unheard", witnesses=unheard)
 

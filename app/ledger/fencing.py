@@ -9,21 +9,23 @@ is read, each writer passes the fence:
   that is elsewhere is refused. Where every commit is confirmed by a standby (`CUSTODY_SYNCHRONOUS_STANDBY`) a promoted
   server holds all that was shown, and the first writer to come moves the epoch on; otherwise a person decides
   (`custody ledger take-over`), since no host knows what the others have shown.
-- In each life the writer finds its own high-water mark in the tree again, and asks the witnesses.
+- In each life the writer finds its own high-water mark in the tree again, and asks the witnesses: these before it takes
+  the lock, since they may be slow and everybody else waits for it.
 - When the head is not as this writer left it, the checkpoint of its mark must be among those of this database.
 
 What a crash leaves behind: the epoch is moved in the transaction that it protects, or not at all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import structlog
 
-from app.db import WriteSession
-from app.errors import TamperError
+from app.db import Database, WriteSession
+from app.errors import BusyError, TamperError
 from app.ledger import _store
-from app.ledger.append import Head, Reader
+from app.ledger.append import Head, Reader, read_head
 from app.ledger.highwater import HighWater
 from app.postgres import same_cluster, standing
 
@@ -31,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 NO_EPOCH = 0
 """Of a ledger that was never written on PostgreSQL, and of every ledger on SQLite."""
+LIVES_IN_A_ROW = 5
 _DECIDE = (
     "The database was promoted, restored or moved since this ledger was written last, and no standby is asked to "
     "confirm commits: nobody knows whether everything that was shown is in it. Nothing was signed. Compare the "
@@ -54,11 +57,34 @@ class Fence:
         """
         self._mark, self._replicated = mark, replicated
         self._epoch: int | None = None
+        self._asked: int | None = None
         self._left: tuple[int, bytes] | None = None
         self.on_change: Callable[[], None] = lambda: None
         """Told when the database is another one than before: what was remembered of it may not be so."""
         self.also: Callable[[], None] = lambda: None
-        """Asked once in each life of the database, after the mark: compares it with the witnesses, or raises."""
+        """Asked once in each life of the database: compares it with the witnesses, or raises."""
+
+    @contextmanager
+    def admitted(self, db: Database, named: str | int) -> Iterator[tuple[WriteSession, Head]]:
+        """Open the write transaction and give it with the ledger's head, locked and admitted.
+
+        Args:
+            db: Where to write.
+            named: Name or number of the ledger.
+
+        Raises:
+            BusyError: The database could not be locked, or the witnesses could not be asked; nothing was written.
+            TamperError: As `admit`; or a witness has seen more than this database, or another history.
+        """
+        for _ in range(LIVES_IN_A_ROW):
+            with db.write() as session:
+                head, here = read_head(session, named, lock=True), standing(session)
+                if here in {self._epoch, self._asked}:
+                    yield session, self.admit(session, head)
+                    return
+            self.also()
+            self._asked = here
+        raise BusyError("The database changes its server again and again; try again.", code="storage")
 
     def admit(self, session: WriteSession, head: Head) -> Head:
         """Return the head to append to, in the epoch in force, or refuse.
@@ -96,7 +122,6 @@ class Fence:
         if head.epoch not in {NO_EPOCH, here} and not (self._replicated and same_cluster(head.epoch, here)):
             raise TamperError(_DECIDE)
         find_mark(session, head, self._mark)
-        self.also()
         if self._epoch is not None or head.epoch not in {NO_EPOCH, here}:
             self.on_change()
             log.warning("database_changed", epoch=here, before=head.epoch, size=head.size)

@@ -67,7 +67,7 @@ def get_history(
     request: Request, unit: str, size: Size = None, limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     cursor: Cursor = None,
 ) -> Response:  # fmt: skip
-    """Tell a unit's story in ledger order, as known now or at a tree size."""
+    """Tell a unit's story in ledger order, as known now or at a tree size; places are named as the policy does now."""
     del cursor
     services, after = services_of(request), index_after(request)
     with services.db.read() as session:

@@ -11,6 +11,7 @@ import pytest
 from app.clock import FixedClock
 from app.custody.committing import commit_heads
 from app.errors import BusyError, MalformedError
+from app.exchange.witness_clock import WitnessClock
 from app.exchange.witnesses import Contradicted, Cosigned, Stale, Unavailable, ask, client, seen_last
 from app.exchange.witnessing import Witnessing, push
 from app.ledger import freezing
@@ -389,3 +390,25 @@ def test_a_policy_that_cannot_work_is_refused_at_the_start(town: Town, tmp_path:
             starting(town, tmp_path, text)
         assert caught.value.code == "tlog_policy", text[:80]
     starting(town, tmp_path, policy(keys(18, quantum), f"log {other}", f"log {ours}", url="")).witnesses.stop()
+
+
+def test_a_check_that_meets_a_busy_database_is_made_again_and_rounds_go_on(town: Town, monkeypatch):
+    """In each life of a database the witnesses are asked again; once it closed what it asks by, and no event came in."""
+    with answering(503) as down:
+        settings = town.settings.model_copy(update={"witness_timeout_seconds": 1})
+        clock = WitnessClock(
+            settings, FixedClock(NOW), town.db, town.recorder.ledger_id, town.origin, policy_of(down, down)
+        )
+        try:
+            with monkeypatch.context() as away:
+                away.setattr(clock, "_keys", _busy)
+                with pytest.raises(BusyError):
+                    clock.check()
+            clock.check()
+            clock.round()
+        finally:
+            clock.stop()
+
+
+def _busy() -> list[VerifierKey]:
+    raise BusyError("Every database connection is in use; try again.")
