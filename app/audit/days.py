@@ -1,4 +1,4 @@
-"""The days of a ledger, and the leaves of each in the database.
+"""The days of a ledger, the leaves of each in the database, and the keys that signed for it.
 
 A leaf belongs to the UTC day of its receipt. The ledger's time never goes back, so a day is a range of leaves; on a
 demonstration's ledger, whose players tell the time, a leaf that goes back belongs to the latest day so far.
@@ -6,16 +6,18 @@ demonstration's ledger, whose players tell the time, a leaf that goes back belon
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from sqlalchemy import func, select
 
-from app.custody._tables import EVENT
+from app.audit.leaf import read_leaf
+from app.audit.rows import DAY_MS, day_of
+from app.custody._tables import EVENT, OUTCOME
+from app.custody.details import LedgerGenesis, LedgerRekey
 from app.db import ReadSession
 from app.errors import TamperError
 from app.ledger.append import Reader
+from app.ledger.note import VerifierKey
 
-DAY_MS = 86_400_000
 PAGE = 1024
 
 
@@ -41,8 +43,53 @@ def days_of(session: ReadSession, ledger_id: int, size: int) -> list[Day]:
     each = told.subquery()
     day = (each.c.latest_ms // DAY_MS).label("day")
     found = session.execute(select(day, func.min(each.c.leaf_index), func.count()).group_by(day).order_by(day))
-    return [Day(datetime.fromtimestamp(n * DAY_MS // 1000, UTC).date().isoformat(), at, at + rows)
-            for n, at, rows in found]  # fmt: skip
+    return [Day(day_of(n * DAY_MS), at, at + rows) for n, at, rows in found]
+
+
+def take_time(session: ReadSession) -> None:
+    """Let this transaction take as long as it needs, and it alone.
+
+    PostgreSQL ends statements of a minute and transactions that rest as long (`app.postgres`), so that a request that
+    hangs holds nobody up. To find the days of a large ledger takes longer, and so does the disk between two pages.
+    """
+    if session.dialect.name == "postgresql":
+        session.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        session.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+
+
+def keys_ever(session: ReadSession, ledger_id: int, size: int) -> list[VerifierKey]:
+    """Return the keys that ever signed checkpoints of a ledger: its genesis names one, rotations that came in others.
+
+    A refused rotation names whatever its author liked.
+
+    Args:
+        session: A snapshot.
+        ledger_id: The ledger.
+        size: Of how many leaves; the first is the genesis.
+
+    Raises:
+        TamperError: One of those leaves is missing.
+    """
+    rotations = session.execute(
+        select(EVENT.c.leaf_index)
+        .outerjoin(OUTCOME, (OUTCOME.c.ledger_id == EVENT.c.ledger_id) & (OUTCOME.c.hash == EVENT.c.hash))
+        .where(
+            EVENT.c.ledger_id == ledger_id, EVENT.c.type == "ledger.rekey", EVENT.c.leaf_index < size,
+            (EVENT.c.result == "accepted") | (OUTCOME.c.outcome == "accepted"),
+        )
+    )  # fmt: skip
+    indexes = [0, *(index for (index,) in rotations)]
+    leaves = Reader(ledger_id).leaves_at(session, indexes)
+    if leaves.keys() != set(indexes):
+        raise TamperError("Leaves that name the ledger's keys are missing; run `custody fsck`.")
+    texts: list[str] = []
+    for index, leaf in sorted(leaves.items()):
+        match read_leaf(index, leaf).event.details:
+            case LedgerGenesis(ledger_key=text):
+                texts.append(text)
+            case LedgerRekey(keys=some):
+                texts += some
+    return [VerifierKey.parse(text) for text in dict.fromkeys(texts)]
 
 
 def leaves_of(session: ReadSession, ledger_id: int, day: Day) -> Iterator[tuple[int, bytes, tuple[str, str]]]:

@@ -7,7 +7,7 @@
 Without a tree to compare with, the rows are what the ledger's own service signed. With its hash tiles, each event's
 `leaf_hash` is proven to be in the signed tree; with its leaves, every row of every table is made again and compared.
 The files may be a stranger's: names come from the manifest's days and tables alone, and lengths are compared before
-anything is read.
+anything is read. A link is a finding wherever it lies: what is behind it can be something else tomorrow.
 """
 
 import os
@@ -19,8 +19,8 @@ from pathlib import Path
 
 from app.audit import parquet
 from app.audit.following import MAX_FINDINGS, Finding
-from app.audit.manifest import MANIFEST, MAX_MANIFEST_BYTES, NOTE, File, Manifest, days_in, open_manifest
-from app.audit.rows import TABLES, Authors, Row, rows_of
+from app.audit.manifest import JOURNAL, MANIFEST, MAX_MANIFEST_BYTES, NOTE, File, Manifest, days_in, open_manifest
+from app.audit.rows import TABLES, Authors, Row, day_of, received_ms, rows_of
 from app.canon import JsonValue, b64url_decode, b64url_encode
 from app.errors import BusyError, MissingError, ServiceError, UnprovenError
 from app.ledger.folder import Place
@@ -49,7 +49,7 @@ class HandedReport:
     origin: str
     size: int = 0
     root: str = ""
-    writer: str = ""
+    writers: list[str] = field(default_factory=list)
     files: int = 0
     rows: int = 0
     compared: str = "nothing"
@@ -66,8 +66,8 @@ class HandedReport:
     def as_json(self) -> dict[str, JsonValue]:
         """Return the report as JSON."""
         return {
-            "result": self.result, "origin": self.origin, "size": self.size, "root": self.root, "writer": self.writer,
-            "files": self.files, "rows": self.rows, "compared": self.compared,
+            "result": self.result, "origin": self.origin, "size": self.size, "root": self.root,
+            "writers": list(self.writers), "files": self.files, "rows": self.rows, "compared": self.compared,
             "findings": [finding.as_json() for finding in self.findings], "not_checked": list(self.not_checked),
         }  # fmt: skip
 
@@ -75,6 +75,11 @@ class HandedReport:
         """Note a finding, up to a bound."""
         if len(self.findings) < MAX_FINDINGS:
             self.findings.append(Finding(index, code, detail))
+
+    def leave(self, what: str) -> None:
+        """Note what could not be decided, up to a bound."""
+        if len(self.not_checked) < MAX_FINDINGS:
+            self.not_checked.append(what)
 
 
 def check_handed(
@@ -100,12 +105,13 @@ def check_handed(
         if manifest.ledger != ledger:
             raise UnprovenError("The manifest is of a ledger of another name.")
     except BusyError as error:
-        report.not_checked.append(error.detail)
+        report.leave(error.detail)
         return report
     except ServiceError as error:
         report.find(0, error.code, error.detail)
         return report
-    report.size, report.root, report.writer = manifest.size, manifest.root, manifest.writer
+    report.size, report.root = manifest.size, manifest.root
+    report.writers = sorted({file.writer for file in manifest.files})
     report.files, report.rows = len(manifest.files), sum(file.rows for file in manifest.files)
     for file in manifest.files:
         _check_file(folder, file, report)
@@ -115,13 +121,13 @@ def check_handed(
         try:
             _Comparison(folder, manifest, report, against, progress).run(trust)
         except (BusyError, MissingError) as error:
-            report.not_checked.append(error.detail)
+            report.leave(error.detail)
         except ServiceError as error:
             report.find(0, error.code, error.detail)
         except ValueError as error:
             report.find(0, "file_differs", f"A file cannot be compared: {error}.")
         except OSError as error:
-            report.not_checked.append(f"A file cannot be read now: {error.strerror}.")
+            report.leave(f"A file cannot be read now: {error.strerror}.")
     return report
 
 
@@ -132,7 +138,7 @@ def _opened(own: Path, trust: Trust, report: HandedReport) -> Manifest:
     except UnprovenError as error:
         if error.code != "quorum":
             raise
-        report.not_checked.append(error.detail)
+        report.leave(error.detail)
         return open_manifest(data, note, trust, quorum=False)
 
 
@@ -169,7 +175,7 @@ def _check_file(folder: Path, file: File, report: HandedReport) -> None:
     except ValueError as error:
         report.find(file.first, "file_differs", f"{file.path} is no such Parquet file: {error}.")
     except OSError as error:
-        report.not_checked.append(f"{file.path} cannot be read now: {error.strerror or error}.")
+        report.leave(f"{file.path} cannot be read now: {error.strerror or error}.")
 
 
 def _is_range(indexes: Iterator[object], file: File) -> bool:
@@ -182,13 +188,28 @@ def _is_range(indexes: Iterator[object], file: File) -> bool:
 
 
 def _find_strangers(folder: Path, own: Path, manifest: Manifest, report: HandedReport) -> None:
-    """Find what lies there and is not listed: whoever reads `day=*` would take it for the ledger's."""
+    """Find what lies there and is not listed: whoever reads `day=*` would take it for the ledger's.
+
+    Excused is what a crash leaves of what is listed, plain files whose names no pattern for Parquet takes in.
+    """
     listed = {file.path for file in manifest.files} | {f"{own.name}/{name}" for name in (MANIFEST, NOTE)}
-    for where, folders, names in os.walk(own):
-        for name in sorted([*names, *(each for each in folders if Path(where, each).is_symlink())]):
-            path = Path(where, name).relative_to(folder).as_posix()
-            if path not in listed and not name.endswith(".part"):
-                report.find(0, "not_listed", f"{path} is there and was not signed.")
+    excused = {f"{path}.part" for path in listed} | {f"{own.name}/{JOURNAL}"}
+
+    def unread(error: OSError) -> None:
+        report.leave(f"{error.filename!a} cannot be read now: {error.strerror}.")
+
+    for where, folders, names in os.walk(own, onerror=unread):
+        for path in (Path(where, name) for name in sorted([*folders, *names])):
+            told = path.relative_to(folder).as_posix()
+            try:
+                mode = path.lstat().st_mode
+            except OSError as error:
+                unread(error)
+                continue
+            if stat.S_ISLNK(mode):
+                report.find(0, "not_listed", f"{told!a} is a link, and no link was signed.")
+            elif not stat.S_ISDIR(mode) and told not in listed and not (told in excused and stat.S_ISREG(mode)):
+                report.find(0, "not_listed", f"{told!a} is there and was not signed.")
 
 
 class _Comparison:
@@ -210,7 +231,7 @@ class _Comparison:
             raise UnprovenError("The manifest is of another history than the tree to compare with.")
         days = days_in(self._manifest.files)
         if self._against.has_leaves:
-            self._rows(tree, [(files[0].first, files[0].end, list(files)) for _, files in days])
+            self._rows(tree, [list(files) for _, files in days])
             self._report.compared = "every row with its leaf"
         else:
             for _, files in days:
@@ -228,28 +249,36 @@ class _Comparison:
                     self._report.find(index, "tile", "The event's leaf_hash is not that of the leaf in the tree.")
             self._progress("events", end - first, self._manifest.size)
 
-    def _rows(self, tree: TrustedTree, days: list[tuple[int, int, list[File]]]) -> None:
-        """Make the rows again, from the first leaf on: earlier leaves say whose keys there are."""
-        authors, waiting = Authors(), iter(days)
+    def _rows(self, tree: TrustedTree, days: list[list[File]]) -> None:
+        """Make the rows again, from the first leaf on: earlier leaves say whose keys there are, and what day it is."""
+        authors, waiting, latest_ms = Authors(), iter(days), 0
         day, held = next(waiting, None), dict[str, Iterator[Row]]()
-        last = days[-1][1] if days else 0
+        last = days[-1][0].end if days else 0
         for n in range(-(-last // TILE_WIDTH)):
             place = BundleCoordinate(n, tile_width(0, n, tree.size))
             for index, leaf in enumerate(tree.leaves(place, self._against.read(place)), n * TILE_WIDTH):
-                author = authors.take(leaf)
-                if day is None or index < day[0]:
+                author, latest_ms = authors.take(leaf), max(latest_ms, received_ms(leaf))
+                if day is None or index < day[0].first:
                     continue
-                if index == day[0]:
-                    held = {file.table: parquet.read_rows(self._folder / file.path, file.table) for file in day[2]}
-                for table, rows in rows_of(index, leaf, author).items():
-                    if list(islice(held[table], len(rows))) != rows:
-                        self._report.find(index, "row", f"The rows of {table} are not what the leaf says.")
-                if index == day[1] - 1:
-                    for table in TABLES:
-                        if next(held[table], None) is not None:
-                            self._report.find(index, "row", f"There are more rows of {table} than the leaves give.")
+                if index == day[0].first:
+                    held = {file.table: parquet.read_rows(self._folder / file.path, file.table) for file in day}
+                if day_of(latest_ms) != day[0].day:  # a time that goes back belongs to the latest day so far
+                    self._report.find(index, "row", f"The leaf is not of {day[0].day}, but of {day_of(latest_ms)}.")
+                self._leaf(index, rows_of(index, leaf, author), held)
+                if index == day[0].end - 1:
+                    self._end(index, held)
                     day = next(waiting, None)
             self._progress("events", place.width, last)
+
+    def _leaf(self, index: int, made: dict[str, list[Row]], held: dict[str, Iterator[Row]]) -> None:
+        for table, rows in made.items():
+            if list(islice(held[table], len(rows))) != rows:
+                self._report.find(index, "row", f"The rows of {table} are not what the leaf says.")
+
+    def _end(self, index: int, held: dict[str, Iterator[Row]]) -> None:
+        for table in TABLES:
+            if next(held[table], None) is not None:
+                self._report.find(index, "row", f"There are more rows of {table} than the leaves give.")
 
 
 def _bytes_of(text: object) -> bytes:

@@ -2,6 +2,7 @@
 
     manifest.json    canonical JSON: ledger, tree size and root, the checkpoint itself, each file with its hash
     manifest.note    c2sp.org/signed-note: header, origin, tree size, root, SHA-256 of manifest.json
+    journal.part     while days are written: a line for each, the manifest of that day alone and its note
 
 The note is signed by the keys that sign the ledger's checkpoints, so whoever pinned those needs no other key. It can be
 taken for no checkpoint, whose first line is the origin, nor for a list of ledgers, whose header is another.
@@ -9,10 +10,11 @@ taken for no checkpoint, whose first line is the origin, nor for a list of ledge
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
 from app.audit.rows import TABLES
 from app.canon import b64url_encode, jcs, parse_json, sha256
@@ -24,7 +26,7 @@ from app.strict import Strict, read_strict
 from app.units.documents import Hash
 
 HEADER = "custody-parquet/v1"
-MANIFEST, NOTE = "manifest.json", "manifest.note"
+MANIFEST, NOTE, JOURNAL = "manifest.json", "manifest.note", "journal.part"
 MAX_MANIFEST_BYTES = 32 * 1024 * 1024
 MAX_FILES = 40_000
 """Four tables a day for 27 years."""
@@ -44,6 +46,8 @@ class File(Strict):
     rows: Count
     bytes: Count
     sha256: Hash
+    writer: Annotated[str, Field(min_length=1, max_length=80)]
+    """What wrote it: only files of one writer are the same byte for byte."""
 
 
 class Manifest(Strict):
@@ -56,8 +60,6 @@ class Manifest(Strict):
     size: Count
     root: Hash
     checkpoint: Annotated[str, Field(max_length=65_536)]
-    writer: Annotated[str, Field(max_length=80)]
-    """What wrote the files: only those of one writer are the same byte for byte."""
     files: Annotated[tuple[File, ...], Field(max_length=MAX_FILES)]
 
     def to_bytes(self) -> bytes:
@@ -65,7 +67,38 @@ class Manifest(Strict):
         return jcs(self.model_dump(mode="json"))
 
 
-_MANIFEST = TypeAdapter(Manifest)
+class _Line(Strict):
+    """A line of the journal."""
+
+    manifest: str
+    note: str
+
+
+_MANIFEST, _LINE = TypeAdapter(Manifest), TypeAdapter(_Line)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedManifest:
+    """A manifest's bytes and its note, as they are written; neither read nor proven."""
+
+    data: bytes
+    note: bytes
+
+    def to_line(self) -> bytes:
+        """Write both as a line of the journal.
+
+        It begins with a line's end: what a crash left of the line before, without one, spoils that line alone.
+        """
+        return b"\n" + jcs({"manifest": self.data.decode(), "note": self.note.decode()}) + b"\n"
+
+    @classmethod
+    def parse_line(cls, line: bytes) -> "SignedManifest | None":
+        """Read a line of the journal; None when it is torn or empty."""
+        try:
+            read = _LINE.validate_json(line)
+        except ValidationError:
+            return None
+        return cls(read.manifest.encode(), read.note.encode())
 
 
 def path_of(ledger: str, day: str, table: str) -> str:
@@ -78,16 +111,16 @@ def is_ledger_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
-def sign_manifest(manifest: Manifest, data: bytes, keys: Iterable[SignerKey]) -> bytes:
+def sign_manifest(manifest: Manifest, keys: Iterable[SignerKey]) -> SignedManifest:
     """Sign a manifest with the keys that sign the ledger's checkpoints.
 
     Args:
-        manifest: What `data` says.
-        data: Its bytes.
+        manifest: What is signed.
         keys: The ledger's keys in force.
     """
+    data = manifest.to_bytes()
     text = _text(manifest.origin, manifest.size, manifest.root, data)
-    return Note(text, tuple(key.sign(text) for key in keys)).to_bytes()
+    return SignedManifest(data, Note(text, tuple(key.sign(text) for key in keys)).to_bytes())
 
 
 def open_manifest(data: bytes, note: bytes, trust: Trust, *, quorum: bool = True) -> Manifest:
@@ -151,22 +184,22 @@ def days_in(files: Iterable[File]) -> list[tuple[str, Sequence[File]]]:
     return [(day, sorted(found[day], key=lambda file: order.index(file.table))) for day in sorted(found)]
 
 
-def manifest_of(
-    ledger: str, checkpoint: Checkpoint, note: bytes, writer: str, files: Iterable[File]
-) -> Manifest:  # fmt: skip
+def manifest_of(ledger: str, note: bytes, files: Iterable[File]) -> Manifest:
     """Put a manifest together.
 
     Args:
         ledger: Name of the ledger.
-        checkpoint: What the note says.
         note: The signed checkpoint.
-        writer: What wrote the files.
         files: All of them.
+
+    Raises:
+        MalformedError: The note is no checkpoint.
     """
+    checkpoint = Checkpoint.parse(Note.parse(note).text)
     ordered = tuple(file for _, some in days_in(files) for file in some)
     return Manifest(
         v=1, kind="custody-parquet", ledger=ledger, origin=checkpoint.origin, size=checkpoint.size,
-        root=b64url_encode(checkpoint.root), checkpoint=note.decode(), writer=writer, files=ordered,
+        root=b64url_encode(checkpoint.root), checkpoint=note.decode(), files=ordered,
     )  # fmt: skip
 
 

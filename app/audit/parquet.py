@@ -2,7 +2,8 @@
 
 Nothing of the moment or the machine goes into a file, and every choice of the writer is made here; so two who have the
 same tree and the same release of the writer get the same file. Rows are written in groups of 65,536, which is all that
-is held. A file is made under another name, `.part`, and moved into place when it is whole and on the disk.
+is held. Files are made under another name, `.part`. When all of a day's are whole and on the disk, and their hashes
+noted, they are moved into place (`place`).
 """
 
 import os
@@ -56,9 +57,9 @@ def schema_of(table: str) -> Any:
 def write_day(
     folder: Path, ledger: str, day: Day, leaves: Iterable[tuple[int, bytes, tuple[str, str]]]
 ) -> list[File]:  # fmt: skip
-    """Write the files of a day, over what is there.
+    """Write the files of a day beside their places, for `place`.
 
-    A crash leaves `.part` files, which the next run writes over.
+    A crash leaves `.part` files, of which nobody has noted anything yet.
 
     Args:
         folder: Of the export.
@@ -77,16 +78,39 @@ def write_day(
         for index, leaf, author in leaves:
             for table, rows in rows_of(index, leaf, author).items():
                 files[table].add(rows)
-        return [
+        made = [
             File(
                 path=path_of(ledger, day.day, table), table=table, day=day.day, first=day.first, end=day.end,  # type: ignore[arg-type] # one of TABLES
-                **one.finish(),
+                writer=writer_name(), **one.finish(),
             )
             for table, one in files.items()
         ]  # fmt: skip
     finally:
         for one in files.values():
             one.close()
+    sync((folder / made[0].path).parent)
+    return made
+
+
+def half_of(path: Path) -> Path:
+    """Return where a file is made."""
+    return path.with_name(f"{path.name}.part")
+
+
+def place(folder: Path, files: Iterable[File]) -> None:
+    """Move files that `write_day` made into their places.
+
+    A crash between two of them leaves some moved and some not; who has noted the hashes can tell, and moves the rest.
+
+    Args:
+        folder: Of the export.
+        files: Of one day.
+    """
+    moved = [folder / file.path for file in files]
+    for where in moved:
+        half_of(where).replace(where)
+    for day in {where.parent for where in moved}:
+        sync(day)
 
 
 class _TableFile:
@@ -94,7 +118,7 @@ class _TableFile:
 
     def __init__(self, path: Path, table: str) -> None:
         _, parquet = arrow()
-        self._path, self._half = path, path.with_name(f"{path.name}.part")
+        self._half = half_of(path)
         self._columns, self._schema = TABLES[table], schema_of(table)
         self._rows: list[Row] = []
         self._pieces: list[Any] = []
@@ -113,14 +137,12 @@ class _TableFile:
             self._pack(PIECE_ROWS)
 
     def finish(self) -> dict[str, Any]:
-        """Write what is left, move the file into place, and return its count, length and hash."""
+        """Write what is left, down to the disk, and return count, length and hash."""
         self._pack(PIECE_ROWS)
         self._write()
         self.close()
         told = hash_of(self._half)
-        _sync(self._half)
-        self._half.replace(self._path)
-        _sync(self._path.parent)
+        sync(self._half)
         return {"rows": self._count, **told}
 
     def close(self) -> None:
@@ -209,7 +231,8 @@ def _plain(pyarrow: Any, values: Any, column: Column) -> list[Any]:
     return plain
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -106,7 +106,9 @@ class Readers:
         while True:
             self._fill(waiting, rounds, signatures=signatures)
             if not waiting:
-                return
+                if not self._receive_stale():
+                    return
+                continue  # there is room now: without it there may be rounds that were never asked for
             head = waiting[0]
             while head.by is not None and head.read is None:
                 self._receive(head.by, wait=not self._help(waiting, rounds, read_here))
@@ -129,6 +131,13 @@ class Readers:
             if fresh.is_asked:
                 fresh.by = least
                 least.send(fresh, self._keys, signatures=signatures)
+
+    def _receive_stale(self) -> bool:
+        """Wait for the answers to rounds that nobody takes any more; say whether there were any."""
+        stale = [process for process in self._processes if process.under_way]
+        for process in stale:
+            self._receive(process, wait=True)
+        return bool(stale)
 
     def _help(self, waiting: deque[Round[T]], rounds: Iterator[Round[T]], read_here: ReadHere) -> bool:
         """Read another round here, unless enough are; say whether one was."""

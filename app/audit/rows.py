@@ -9,7 +9,9 @@ of a day that is over. An outcome is a row of its own, of type `verdict`, whose 
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeAlias
 
 import orjson
@@ -23,8 +25,10 @@ from app.ledger.tree import leaf_hash
 Kind: TypeAlias = Literal["text", "word", "int", "time"]
 """`word` is text of few different values; `time` is UTC milliseconds."""
 Row: TypeAlias = tuple[Any, ...]
+DAY_MS: Final = 86_400_000
 _ABOUT: Final = ("release", "event", "target")
 _HASH_CHARACTERS: Final = 43
+_MAY_COME_IN: Final = frozenset({"accepted", "pending", "held"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,26 @@ def rows_of(index: int, data: bytes, author: tuple[str, str]) -> dict[str, list[
         raise MalformedError("A leaf cannot be read.", code="leaf_shape") from None
 
 
+def received_ms(data: bytes) -> int:
+    """Return when a leaf's event was received, UTC milliseconds.
+
+    Args:
+        data: The bytes of the leaf, as for `rows_of`.
+
+    Raises:
+        MalformedError: The bytes are no leaf.
+    """
+    try:
+        return parse_rfc3339(orjson.loads(data)["received_at"])
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        raise MalformedError("A leaf cannot be read.", code="leaf_shape") from None
+
+
+def day_of(at_ms: int) -> str:
+    """Return the day of a time, UTC, as it stands in the name of a folder."""
+    return datetime.fromtimestamp(at_ms // 1000, UTC).date().isoformat()
+
+
 def _rows(index: int, data: bytes, author: tuple[str, str]) -> dict[str, list[Row]]:
     leaf = orjson.loads(data)
     payload = b64url_decode(leaf["event"]["payload"])
@@ -114,7 +138,8 @@ def _is_hash(value: object) -> bool:
 class Authors:
     """Officer and agency of every key, as the leaves before bring them in; takes the leaves in order.
 
-    It believes verdicts as they stand: whether they are right is for `custody ledger verify`.
+    It believes verdicts as they stand: whether they are right is for `custody ledger verify`. A refused event brings in
+    nothing, whatever it holds; nor does a key that is not sound, which no rule lets in.
     """
 
     def __init__(self) -> None:
@@ -136,10 +161,10 @@ class Authors:
             if body["type"] == "verdict":
                 self._settle(body["details"]["event"], body["details"]["result"], result)
                 return known
-            brought = list(_brought(body["type"], body["details"]))
+            brought = list(_brought(body["type"], body["details"])) if result in _MAY_COME_IN else []
             if result == "accepted":
                 self._let_in(brought)
-            elif brought and result in {"pending", "held"}:
+            elif brought:
                 self._waiting[b64url_encode(sha256(payload))] = brought
             return self._known.get(body["author"], known) if body["type"] == "ledger.genesis" else known
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
@@ -156,21 +181,24 @@ class Authors:
 
 
 def _brought(kind: str, told: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield key id, officer and agency of the keys that an event brings in."""
+    """Yield key id, officer and agency of the keys that an event brings in; unsound ones are left out."""
+    for jwk, officer, agency in _named(kind, told):
+        with suppress(MalformedError):
+            key = PublicKey.from_jwk({name: part for name, part in jwk.items() if part is not None})
+            yield key.kid, officer, agency
+
+
+def _named(kind: str, told: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
     if kind == "key.enrol":
-        yield _kid(told["jwk"]), told["officer"], told["agency"]
+        yield told["jwk"], told["officer"], told["agency"]
     elif kind == "agency.join":
-        yield _kid(told["jwk"]), f"ROOT-{told['agency']}", told["agency"]
+        yield told["jwk"], f"ROOT-{told['agency']}", told["agency"]
     elif kind == "founders.change":
         for founder in told.get("add", ()):
-            yield _kid(founder["jwk"]), founder["officer"], founder["agency"]
+            yield founder["jwk"], founder["officer"], founder["agency"]
     elif kind == "ledger.genesis":
         for founder in told["administrators"]:
-            yield _kid(founder["jwk"]), founder["officer"], founder["agency"]
+            yield founder["jwk"], founder["officer"], founder["agency"]
         for agency in told.get("agencies", ()):
-            yield _kid(agency["jwk"]), f"ROOT-{agency['agency']}", agency["agency"]
-        yield _kid(told["service_key"]), "SERVICE", "SERVICE"
-
-
-def _kid(jwk: dict[str, str]) -> str:
-    return PublicKey.from_jwk(dict(jwk)).kid
+            yield agency["jwk"], f"ROOT-{agency['agency']}", agency["agency"]
+        yield told["service_key"], "SERVICE", "SERVICE"

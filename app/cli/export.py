@@ -21,11 +21,9 @@ from app.cli.fsck import open_database
 from app.cli.mirror import EXIT_CODES, USAGE, AsJson, Policy, Vkey, trusted
 from app.cli.pace import Pace
 from app.config import Settings
-from app.custody.lookup import meta_of
 from app.custody.serverkeys import ServerKeys
-from app.errors import MalformedError, MissingError, ServiceError
+from app.errors import BusyError, MalformedError, MissingError, ServiceError
 from app.exchange.remote import RemoteLedger
-from app.ledger.append import read_head
 from app.ledger.folder import Place, TileFolder
 
 FAILED = 1
@@ -57,11 +55,9 @@ def parquet(
         _usage("A day is written as 2024-11-26.")
     db = open_database(settings)
     try:
-        with db.read() as session, Pace(quiet=as_json) as pace:
-            head = read_head(session, ledger or settings.ledger)
-            meta = meta_of(session, head.ledger_id)
-            keys = ServerKeys.load(settings.keys_folder()).signing(meta.ledger_keys if meta is not None else ())
-            done = hand_on(session, head, keys, out, since=since, until=until, progress=pace.tick)
+        keys = ServerKeys.load(settings.keys_folder())
+        with Pace(quiet=as_json) as pace:
+            done = hand_on(db, ledger or settings.ledger, keys, out, since=since, until=until, progress=pace.tick)
     except MissingError as error:
         _usage(error.detail)
     except (ServiceError, OSError) as error:
@@ -96,8 +92,10 @@ def check(
         trust = trusted(vkey, policy)
         name = ledger or _only_ledger(folder)
         with ExitStack() as stack, Pace(quiet=as_json) as pace:
-            tree = _tree(against, stack) if against else None
+            tree, away = _tree_if_there(against, stack)
             report = check_handed(folder, name, trust, tree, pace.tick)
+            if away:  # told beside what the files alone have shown
+                report.leave(away)
     except (ServiceError, OSError, ValueError) as error:
         _usage(error.detail if isinstance(error, ServiceError) else str(error))
     sys.stdout.write(json.dumps(report.as_json(), indent=2) + "\n" if as_json else _as_text(report))
@@ -109,6 +107,14 @@ def _only_ledger(folder: Path) -> str:
     if len(names) != 1:
         raise MalformedError(f"There is not exactly one ledger=NAME in {folder}; name it with --ledger.")
     return names[0]
+
+
+def _tree_if_there(named: str, stack: ExitStack) -> tuple[Against | None, str]:
+    """Return the tree to compare with, or why it cannot be read now; neither when none is named."""
+    try:
+        return (_tree(named, stack) if named else None), ""
+    except BusyError as error:
+        return None, error.detail
 
 
 def _tree(named: str, stack: ExitStack) -> Against:

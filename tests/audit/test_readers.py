@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -186,6 +187,28 @@ def test_rounds_come_back_in_order_and_few_are_under_way(readers: Readers, story
         assert len(made) - len(given) <= 2 * ROUNDS_EACH + ROUNDS_HERE
         assert (one.read is None) == (one.tag % 7 == 3)
     assert given == list(range(60))
+
+
+def test_who_stopped_early_does_not_cut_short_who_comes_after(story: Story):
+    """The process stands still, with as many rounds of the first as it takes; the second waits for it to go on."""
+
+    def rounds(count: int) -> Iterator[Round[int]]:
+        return (Round(n, n, story.leaves[n : n + 1], is_asked=n > 0) for n in range(count))
+
+    def tags(own: Readers, count: int) -> list[int]:
+        return [one.tag for one in own.ahead(rounds(count), lambda _first, _leaves: [], signatures=False)]
+
+    with Readers(1) as own:
+        assert tags(own, 2) == [0, 1], "and now there is a process"
+        pid = own.pids[0]
+        os.kill(pid, signal.SIGSTOP)
+        first = own.ahead(rounds(20), lambda _first, _leaves: [], signatures=False)
+        assert next(first).tag == 0
+        first.close()  # type: ignore[attr-defined]
+        goes_on = threading.Timer(0.5, os.kill, (pid, signal.SIGCONT))
+        goes_on.start()
+        assert tags(own, 20) == list(range(20))
+        goes_on.join()
 
 
 # -- trees -------------------------------------------------------------------------------------------------
