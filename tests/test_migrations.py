@@ -22,6 +22,7 @@ from app.cli.migrate import INSERT_ONLY as GRANTED_INSERT_ONLY
 from app.cli.migrate import SQLITE_PAGE_BYTES, configuration, grant, is_declared, upgrade
 from app.custody.receipts import Receipt
 from app.db import Database, metadata, normal_url
+from app.errors import BusyError
 from tests.custody.town import Town
 from tests.house import House
 
@@ -299,6 +300,67 @@ def test_ranges_are_made_ahead_of_the_largest_ledger_and_leave_alone_what_lies_i
         ]  # fmt: skip
         assert _lies_in(connection, 3 * RANGE + 5) == "ledger_leaf_rest"
         assert _ranges(connection)["ledger_leaf_4"] == f"FOR VALUES FROM ('{4 * RANGE}') TO ('{5 * RANGE}')"
+
+
+@pytest.mark.postgres
+def test_a_ledger_of_more_than_one_range_goes_on_from_the_revision_before(postgres_url: str, tmp_path: Path) -> None:
+    """The whole table becomes the range of its newest leaf and of all before; nothing is made inside it."""
+    db = Database(postgres_url)
+    House(db, tmp_path)
+    db.close()
+    _to(postgres_url, BEFORE)
+    with _open(postgres_url) as connection:
+        _leaf_at(connection, RANGE + 5)
+        connection.exec_driver_sql("UPDATE ledger SET size = %s", (RANGE + 6,))
+        connection.commit()
+    upgrade(postgres_url)
+    places = {0: "ledger_leaf_1", RANGE + 5: "ledger_leaf_1", 2 * RANGE: "ledger_leaf_2"}
+    with _open(postgres_url) as connection:
+        _leaf_at(connection, 2 * RANGE)
+        connection.exec_driver_sql("UPDATE ledger SET size = %s", (2 * RANGE + 1,))
+        connection.commit()
+        assert {index: _lies_in(connection, index) for index in places} == places
+        assert sorted(_ranges(connection)) == ["ledger_leaf_1", "ledger_leaf_2", "ledger_leaf_rest"]
+        assert _ranges(connection)["ledger_leaf_1"] == f"FOR VALUES FROM (MINVALUE) TO ('{2 * RANGE}')"
+    upgrade(postgres_url)
+    with _open(postgres_url) as connection:
+        assert sorted(_ranges(connection)) == [*(f"ledger_leaf_{n}" for n in (1, 2, 3)), "ledger_leaf_rest"]
+    _refused_by(postgres_url, ("ledger_leaf",))
+
+
+@pytest.mark.postgres
+def test_a_range_that_was_put_away_does_not_come_back_empty(postgres_url: str, tmp_path: Path) -> None:
+    db = Database(postgres_url)
+    House(db, tmp_path)
+    with db.write() as session:
+        session.exec_driver_sql("ALTER TABLE ledger_leaf DETACH PARTITION ledger_leaf_0")
+        session.exec_driver_sql("ALTER TABLE ledger_leaf_0 RENAME TO old_leaves")
+    db.close()
+    upgrade(postgres_url)
+    with _open(postgres_url) as connection:
+        assert sorted(_ranges(connection)) == ["ledger_leaf_1", "ledger_leaf_rest"]
+
+
+@pytest.mark.postgres
+def test_a_range_waits_a_moment_for_a_long_export_and_then_says_so(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever came after would wait behind it, for as long as the export takes."""
+    db = Database(postgres_url)
+    House(db, tmp_path)
+    with db.write() as session:
+        session.exec_driver_sql("UPDATE ledger SET size = %s", (RANGE + 1,))
+        session.exec_driver_sql(f"ALTER DATABASE {db.url.database} SET statement_timeout = '5s'")  # nobody waits longer
+    db.close()
+    monkeypatch.setattr("app.cli.migrate.LOCK_TIMEOUT", "100ms")
+    with _open(postgres_url) as export:
+        export.exec_driver_sql("SELECT count(*) FROM ledger_leaf")
+        with pytest.raises(BusyError, match="Try again when that has ended"):
+            upgrade(postgres_url)
+        assert "ledger_leaf_2" not in _ranges(export)
+    upgrade(postgres_url)
+    with _open(postgres_url) as connection:
+        assert "ledger_leaf_2" in _ranges(connection)
 
 
 @pytest.mark.postgres

@@ -2,25 +2,31 @@
 
 import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import typer
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 import app
 from app.cli.citus import spread
 from app.config import Settings
 from app.db import normal_url
+from app.errors import BusyError
 
 SQLITE_PAGE_BYTES = 8192
 """Seven leaves to a page and not two: a page of SQLite's default size would stay a third empty."""
 RANGES_AHEAD = 1
 """Ranges of leaves that stand ready beyond the largest ledger; what finds none goes into the rest, and is as safe."""
+LOCK_TIMEOUT = "5s"
+"""As for a revision (`migrations/env.py`): while we wait for a table, nobody else gets to it."""
+LOCK_NOT_AVAILABLE = "55P03"
 RANGE_NAME = re.compile(r"ledger_leaf_(\d+|rest)")
 """What PostgreSQL's ranges of leaves are called."""
 MIGRATIONS = Path(app.__file__).resolve().parent.parent / "migrations"
@@ -36,6 +42,8 @@ def upgrade(url: str, *, distribute: bool = False) -> None:
         distribute: On Citus, move the ledgers that are there to the nodes, too.
 
     Raises:
+        BusyError: On PostgreSQL, somebody held a table for longer than we wait. What was done before stays, whole, and
+            another try goes on from there.
         NotSpreadError: On Citus, there are ledgers that are not distributed and `distribute` does not ask for it.
     """
     target = normal_url(url)
@@ -45,12 +53,37 @@ def upgrade(url: str, *, distribute: bool = False) -> None:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         event.listen(engine, "connect", _sqlite_connection)
-    with engine.connect() as connection:
-        _run(connection)
-    if engine.dialect.name == "postgresql":
-        with engine.begin() as connection:
-            connection.exec_driver_sql("SELECT custody_leaf_ranges(%s)", (RANGES_AHEAD,))
-        spread(url, with_rows=distribute)
+    with _locks_in_words():
+        with engine.connect() as connection:
+            _run(connection)
+        if engine.dialect.name == "postgresql":
+            _make_ranges(engine)
+            spread(url, with_rows=distribute)
+
+
+def _make_ranges(engine: Engine) -> None:
+    """Make ranges of leaves ahead, all that are due or none.
+
+    A new range locks all leaves against everybody. Behind a long export that would wait, and every reader and writer
+    behind it, for as long as the export takes.
+    """
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+        connection.exec_driver_sql("SELECT custody_leaf_ranges(%s)", (RANGES_AHEAD,))
+
+
+@contextmanager
+def _locks_in_words() -> Iterator[None]:
+    """Say to the operator what a lock timeout means; the transaction that met it has left nothing behind."""
+    try:
+        yield
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
+        raise BusyError(
+            "Somebody holds a table that must be changed, perhaps a long export. No step was left half done. Try again "
+            "when that has ended: `custody migrate`."
+        ) from error
 
 
 def _sqlite_connection(raw: Any, _record: object) -> None:

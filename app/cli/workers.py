@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -32,6 +33,7 @@ STOP_SECONDS = 60
 """More than an answering process takes to drain, and then to wait for the writer."""
 SHORT_LIFE_SECONDS = 5
 MAX_SHORT_LIVES = 5
+WRITER_ENDED = "The writer ended; its log says why. Start the service again: the start verifies."
 
 
 class Workers:
@@ -76,28 +78,38 @@ class Workers:
         self._stopping = True
 
     def _start(self) -> None:
-        """Start one answering process and send its socket to the writer."""
+        """Start one answering process and send its socket to the writer.
+
+        Raises:
+            RuntimeError: The writer takes no socket any more; nothing was started.
+        """
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            socket.send_fds(self._control, [b"+"], [theirs.fileno()])
+            try:
+                socket.send_fds(self._control, [b"+"], [theirs.fileno()])
+            except ConnectionError:  # it ended since it was looked at last, or could not begin and is ending now
+                log.critical("writer_ended", code=self._writer.poll())
+                raise RuntimeError(WRITER_ENDED) from None
             fds = [self._listening.fileno(), ours.fileno()]
             command = [sys.executable, "-P", "-m", ANSWERING, *map(str, fds)]
             environment = {**os.environ, "PYTHONPATH": str(Path(app.__file__).resolve().parent.parent)}
             process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=fds, env=environment)  # noqa: S603
+        self._answering[process] = time.monotonic()  # it may not listen, and is ours all the same
         assert process.stdin is not None  # noqa: S101 - asked for
-        process.stdin.write(frame(Open(self._settings)))
-        process.stdin.flush()  # and left open: its end tells that we have ended
-        self._answering[process] = time.monotonic()
+        with suppress(BrokenPipeError):  # it has ended by now: `_look` will see that
+            process.stdin.write(frame(Open(self._settings)))
+            process.stdin.flush()  # and left open: its end tells that we have ended
 
     def _look(self) -> str:
         """Replace answering processes that ended; say what cannot be mended."""
         if self._writer.poll() is not None:
             log.critical("writer_ended", code=self._writer.returncode)
-            return "The writer ended; its log says why. Start the service again: the start verifies."
+            return WRITER_ENDED
         for process, since in list(self._answering.items()):
             if process.poll() is None:
                 continue
             del self._answering[process]
+            _ended(process, time.monotonic())
             is_short = time.monotonic() - since < SHORT_LIFE_SECONDS
             self._short_lives = self._short_lives + 1 if is_short else 0
             log.error("worker_ended", code=process.returncode)
@@ -126,4 +138,5 @@ def _ended(process: subprocess.Popen[bytes], deadline: float) -> None:
         process.kill()
         process.wait()
     if process.stdin is not None:
-        process.stdin.close()
+        with suppress(BrokenPipeError):  # of what it never took
+            process.stdin.close()

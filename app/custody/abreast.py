@@ -11,12 +11,16 @@ from app.ledger.append import read_head
 
 
 def is_abreast(recorder: Recorder) -> bool:
-    """Say whether the database is the one that was written last, and its newest checkpoint the one that is shown."""
+    """Say whether the database is the one that was written last, and its tree the one whose checkpoint is shown.
+
+    A tree without a checkpoint is no tree that is shown: `come_abreast` then says what is wrong, on the thread that it
+    stops.
+    """
     if recorder.db.reach() != recorder.fence.epoch:
         return False
     with recorder.db.read_newest() as session:
-        last = recorder.reader.last_checkpoint(session)
-    return (last[0] if last is not None else 0) == recorder.published[0]
+        head, last = read_head(session, recorder.ledger_id), recorder.reader.last_checkpoint(session)
+    return head.size == (last[0] if last is not None else 0) == recorder.published[0]
 
 
 def come_abreast(recorder: Recorder) -> int:
@@ -26,20 +30,18 @@ def come_abreast(recorder: Recorder) -> int:
     has then confirmed that checkpoint, too.
 
     Returns:
-        The size that is shown now.
+        The size that is shown now; 0 of a ledger that has no leaf yet.
 
     Raises:
         BusyError: The database could not be locked, or cannot be reached.
-        TamperError: It is another database than the one that was written, see `app.ledger.fencing`.
+        TamperError: It is another database than the one that was written, see `app.ledger.fencing`; or no signed
+            checkpoint stands over its newest leaves, which no commit of ours leaves behind.
     """
-    with recorder.db.write() as session:
-        head = recorder.fence.admit(session, read_head(session, recorder.name, lock=True))
+    with recorder.fence.admitted(recorder.db, recorder.ledger_id) as (session, head):
         last = recorder.reader.last_checkpoint(session)
-    if last is None:
-        return 0
-    if last[0] != head.size:
+    if head.size != (last[0] if last is not None else 0):
         raise TamperError("The newest tree has no signed checkpoint.")
-    if head.size > recorder.published[0]:
+    if last is not None and head.size > recorder.published[0]:
         recorder.show(head, last[1])
     return head.size
 
@@ -51,5 +53,5 @@ def enter(recorder: Recorder) -> None:
         BusyError: The database could not be locked, or cannot be reached.
         TamperError: See `app.ledger.fencing`.
     """
-    with recorder.db.write() as session:
-        recorder.fence.admit(session, read_head(session, recorder.name, lock=True))
+    with recorder.fence.admitted(recorder.db, recorder.ledger_id):
+        pass

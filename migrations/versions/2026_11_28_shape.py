@@ -161,10 +161,16 @@ RANGES = f"""
         width CONSTANT bigint := {RANGE};
         newest bigint := (SELECT coalesce(max(size), 0) FROM ledger) / width;
         apart bigint := (SELECT coalesce(max(leaf_index), -1) FROM ledger_leaf_rest) / width;
+        -- Where the ranges end that are there. Below nothing is made: the oldest, which was the whole table, holds
+        -- whatever comes before it, and one that somebody took off and put away is not to come back empty.
+        first bigint := (
+            SELECT coalesce(max(substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO [(]''([0-9]+)''')::bigint), 0)
+            FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'ledger_leaf'::regclass
+        ) / width;
         made integer := 0;
         part text;
     BEGIN
-        FOR n IN 0 .. newest + ahead LOOP
+        FOR n IN first .. newest + ahead LOOP
             part := 'ledger_leaf_' || n;
             -- Rows that lie in the rest already stay there, and so do the others of their range.
             CONTINUE WHEN to_regclass(part) IS NOT NULL OR n <= apart AND EXISTS (
@@ -177,7 +183,8 @@ RANGES = f"""
         RETURN made;
     END $$
 """
-"""Makes the ranges of leaves up to `ahead` beyond the largest ledger; it has an effect for the tables' owner alone."""
+"""Makes the ranges of leaves that are missing above those there are, up to `ahead` beyond the largest ledger; it has an
+effect for the tables' owner alone."""
 
 GUARD = """
     CREATE FUNCTION custody_guard(part text) RETURNS void LANGUAGE plpgsql AS $$

@@ -1,9 +1,8 @@
 """The mutant of `test_hosts.py`: a service that does not lock the head and overwrites it. Never part of the product."""
 
 from app.cli.main import main
-from app.custody import record
 from app.db import Session, WriteSession
-from app.ledger import _store
+from app.ledger import _store, fencing
 from app.ledger.append import Head
 from app.ledger.append import read_head as real
 from app.rows import run
@@ -24,6 +23,6 @@ def overwritten(session: WriteSession, ledger_id: int, _old: tuple[int, int], ne
 
 
 if __name__ == "__main__":
-    record.read_head = unlocked  # type: ignore[attr-defined]
+    fencing.read_head = unlocked  # type: ignore[attr-defined]
     _store.move_head = overwritten
     main()

@@ -1,11 +1,18 @@
 """`custody serve --workers`: several processes answer, one writes, on either database; any of them may die."""
 
+import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pytest
 
+from app.cli import workers
+from app.cli.workers import MAX_SHORT_LIVES, Workers
+from app.config import Settings
 from app.db import Database
 from tests.house import House
 from tests.postgresql.hosts import ROOT, Host, faults, loaded, running, until
@@ -62,3 +69,36 @@ def test_workers_do_not_write_in_threads_of_their_own(sqlite_url: str, tmp_path:
     assert done.returncode == 1
     assert "CUSTODY_WRITER=process" in done.stderr
     house.db.close()
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    """A socket to answer on; the signals that `Workers.run` takes are given back."""
+    before = {ending: signal.getsignal(ending) for ending in (signal.SIGTERM, signal.SIGINT)}
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield sock
+    for ending, handler in before.items():
+        signal.signal(ending, handler)
+
+
+def test_a_writer_that_ends_between_two_looks_ends_the_service_in_words(
+    listening: socket.socket, tmp_path: Path
+) -> None:
+    """The next process that answers is to get a socket of a writer that is gone."""
+    service = Workers(Settings(data_dir=tmp_path, workers=2), listening)
+    service._writer.kill()
+    service._writer.wait()
+    with pytest.raises(RuntimeError, match="The writer ended"):
+        service.run()
+    assert service._answering == {}
+
+
+def test_a_worker_that_ends_before_it_has_heard_how_to_run_is_replaced_a_few_times(
+    listening: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here one that never listens, to settings longer than a pipe holds."""
+    monkeypatch.setattr(workers, "ANSWERING", "keyword")  # a module of Python's that has nothing to do
+    service = Workers(Settings(data_dir=tmp_path, workers=1, tsa_url="x" * 200_000), listening)
+    with pytest.raises(RuntimeError, match="Workers end as soon as they begin"):
+        service.run()
+    assert service._short_lives == MAX_SHORT_LIVES + 1
