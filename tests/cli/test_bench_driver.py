@@ -7,17 +7,21 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.cli.bench.driver import whole_length
+from app.cli.bench import sending
+from app.cli.bench.driver import pause_of, whole_length
 from app.cli.bench.sending import as_expected, exchange, send
 from app.cli.bench.traffic import Ask, Event, Load, at_rate, batches, dealt, get, post, post_batch, request
 
-RIGHT = b'{"state":"included","event":"H1","result":"accepted"}'
+RIGHT = b'{"state":"included","event":"H1","result":"accepted","proof":{}}'
 EVENT = Event(b"H1", b'{"payload":"x"}')
 
 
 @contextmanager
-def answering(*bodies, status=b"201 Created", pieces=1, close_after=None):
-    """Run a server of sockets that answers every request with the next body, the last one for ever."""
+def answering(*bodies, status=b"201 Created", pieces=1, close_after=None, busy=0, retry_after=b"1"):
+    """Run a server of sockets that answers every request with the next body, the last one for ever.
+
+    The first `busy` requests are answered 503.
+    """
     listening = socket.create_server(("127.0.0.1", 0))
     asked, lock = [], threading.Lock()
 
@@ -35,6 +39,8 @@ def answering(*bodies, status=b"201 Created", pieces=1, close_after=None):
                         return
                     body = bodies[min(place, len(bodies) - 1)]
                     answer = b"HTTP/1.1 %s\r\ncontent-length: %d\r\n\r\n%s" % (status, len(body), body)
+                    if place < busy:
+                        answer = b"HTTP/1.1 503 Busy\r\nRetry-After: %s\r\ncontent-length: 0\r\n\r\n" % retry_after
                     step = -(-len(answer) // pieces)
                     for start in range(0, len(answer), step):
                         connection.sendall(answer[start : start + step])
@@ -67,10 +73,11 @@ def asks(count):
 
 def test_every_request_is_sent_once_and_every_answer_is_held_to_what_it_must_say(tmp_path):
     with answering(RIGHT, pieces=3) as (server, asked):
-        told = send(dealt(asks(7), 2), server, tmp_path)
-    assert len(asked) == told["events"] == told["requests"] == 7
+        told = send(dealt(asks(21), 2), server, tmp_path)
+    assert len(asked) == told["events"] == told["requests"] == 21
     assert asked[0] == request("POST", "/v1/events", "token", EVENT.body)
     assert 0 < told["p50_ms"] <= told["max_ms"]
+    assert told["p90_ms"] is None
 
 
 @pytest.mark.parametrize(
@@ -79,7 +86,8 @@ def test_every_request_is_sent_once_and_every_answer_is_held_to_what_it_must_say
         b"{}",
         b'{"state":"accepted","event":"H1","result":"accepted"}',
         b'{"state":"included","event":"H1","result":"refused"}',
-        b'{"state":"included","event":"H2","result":"accepted"}',
+        b'{"state":"included","event":"H2","result":"accepted","proof":{}}',
+        b'{"state":"included","event":"H1","result":"accepted"}',
     ],
 )
 def test_a_server_that_answers_with_a_wrong_body_ends_the_run(tmp_path, wrong):
@@ -103,7 +111,7 @@ def test_a_connection_that_ends_early_ends_the_run(tmp_path):
 def test_hashes_stand_in_the_order_in_which_the_events_were_sent():
     events = [Event(b"H1", b"{}"), Event(b"H2", b"{}")]
     ask = post_batch(events, "")
-    one, two = (b'"state":"included","event":"%s","result":"accepted"' % event.hash for event in events)
+    one, two = (b'"state":"included","event":"%s","result":"accepted","proof":{}' % event.hash for event in events)
     head = b"HTTP/1.1 200 OK\r\n\r\n"
     assert as_expected(ask, head + one + two)
     assert not as_expected(ask, head + two + one)
@@ -161,3 +169,44 @@ def test_a_question_is_held_to_its_pieces():
     ask = get("/noop/U", "", b"one", b"two")
     assert as_expected(ask, b"HTTP/1.1 200 OK\r\n\r\none two")
     assert not as_expected(ask, b"HTTP/1.1 200 OK\r\n\r\ntwo one")
+
+
+def test_whoever_is_turned_away_comes_again_when_he_was_told_to_for_as_long_as_it_was_asked(tmp_path):
+    load = Load([asks(2), asks(1)], repeat_seconds=30)
+    with answering(RIGHT, busy=3, retry_after=b"0") as (server, asked):
+        told, answered = exchange(load, server, tmp_path)
+    assert len(asked) == 3 + 3
+    assert told["repeated"] == 3
+    assert [each.answer[9:12] for each in answered] == [b"201"] * 3
+    assert all(each.sent <= each.done for each in answered)
+
+
+def test_whoever_is_turned_away_later_has_his_answer(tmp_path):
+    load = Load([asks(2)], repeat_seconds=0)
+    with answering(RIGHT, busy=1) as (server, asked):
+        told, answered = exchange(load, server, tmp_path)
+    assert len(asked) == 2
+    assert told["repeated"] == 0
+    assert [each.answer[9:12] for each in answered] == [b"503", b"201"]
+
+
+def test_a_time_to_come_again_is_read_from_the_head_of_a_503_alone():
+    assert pause_of(b"HTTP/1.1 503 Busy\r\nretry-after: 5\r\n\r\n") == 5
+    assert pause_of(b"HTTP/1.1 503 Busy\r\n\r\n\r\nretry-after: 5\r\n") is None
+    assert pause_of(b"HTTP/1.1 200 OK\r\nretry-after: 5\r\n\r\n") is None
+
+
+def test_the_work_of_others_is_what_the_driver_saw_within_its_own_loop(tmp_path, monkeypatch):
+    """The start of the driver, and the files that it reads and writes, are nobody's work but its own."""
+
+    def driven(load, port, folder):
+        found = really(load, port, folder)
+        return {**found, "wall_seconds": 2.0, "cpu_seconds": 0.5, "busy_seconds": 0.5 + 0.2 * sending.CPUS}
+
+    really = sending._driven
+    monkeypatch.setattr(sending, "_driven", driven)
+    with answering(RIGHT) as (server, _):
+        assert send(dealt(asks(2), 1), server, tmp_path)["others_percent"] == 10.0
+    monkeypatch.setattr(sending, "_driven", really)
+    with answering(RIGHT) as (server, _):
+        assert sending._driven(dealt(asks(2), 1), server.port, tmp_path)["busy_seconds"] >= 0

@@ -17,6 +17,7 @@ from rich.progress import Progress
 from typer.testing import CliRunner
 
 from app.cli.main import app as custody
+from app.cli.simulate import documents
 from app.cli.simulate.driven import Run
 from app.cli.simulate.nation import nation
 from app.cli.simulate.sample import sample
@@ -97,6 +98,22 @@ class WrongStation(Run):
         kits[0]["destination"] = kits[1]["destination"]
 
 
+class OneMore(Run):
+    """A run in which one event more is recorded than is counted."""
+
+    def _publish(self):
+        sizes = super()._publish()
+        self._put("policy.publish", documents.policy_document(self.found))
+        return sizes
+
+
+class Founded(Run):
+    """A run that ends when its ledger is founded."""
+
+    def _measured(self, db, settings, expected):
+        return settings
+
+
 class FastClock(Run):
     """A run in which one office's phone is an hour ahead: accepted, and noted."""
 
@@ -112,13 +129,29 @@ def test_an_event_that_is_refused_ends_the_run(tmp_path):
         drive(WrongStation, tmp_path)
 
 
+def test_an_event_more_than_was_counted_ends_the_run(tmp_path):
+    """Control: everything was accepted, nothing is open, and yet the ledger is another."""
+    with pytest.raises(RuntimeError, match=r"the ledger has \d+ events, the plan counts"):
+        drive(OneMore, tmp_path)
+
+
+def test_settings_of_the_shell_are_not_those_of_a_simulation(tmp_path, monkeypatch):
+    other = tmp_path / "in-use.db"
+    for name in ("CUSTODY_MIGRATION_URL", "CUSTODY_READ_DATABASE_URL"):
+        monkeypatch.setenv(name, f"sqlite:///{other}")
+    monkeypatch.setenv("CUSTODY_KEYS_DIR", str(tmp_path / "keys"))
+    settings = drive(Founded, tmp_path / "run")
+    assert settings.keys_folder() == tmp_path / "run" / "data" / "keys"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
 def test_a_discrepancy_ends_the_run(tmp_path):
     """Control: everything was accepted, and yet something is open."""
     with pytest.raises(RuntimeError, match=r"discrepancies are open.*CLOCK_SUSPECT"):
         drive(FastClock, tmp_path)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_leaves_nothing_running_and_says_where_the_data_are(tmp_path, how):
     data = tmp_path / "data"
     command = [sys.executable, "-m", "app.cli", "simulate", "--nation", "--fraction", "1/5000", "--data", str(data)]
@@ -130,6 +163,9 @@ def test_an_interrupted_run_leaves_nothing_running_and_says_where_the_data_are(t
         children = psutil.Process(process.pid).children(recursive=True)
         time.sleep(0.05)
     os.kill(process.pid, how)
+    time.sleep(0.1)
+    if process.poll() is None:
+        os.kill(process.pid, how)  # whoever is impatient disturbs nothing
     process.wait(60)
     log.close()
     said = (tmp_path / "said").read_text()

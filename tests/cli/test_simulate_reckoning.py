@@ -2,16 +2,23 @@
 
 import copy
 import json
+import sys
+from collections import Counter
+from types import SimpleNamespace
 
 import pytest
+from rich.progress import Progress
 from typer.testing import CliRunner
 
+from app.cli.bench.sending import Answered
+from app.cli.bench.traffic import Ask, Load
 from app.cli.main import app as custody
-from app.cli.simulate import running
+from app.cli.simulate import driven, giving, running
+from app.cli.simulate.counts import Counts
 from app.cli.simulate.facts import GENERAL
-from app.cli.simulate.reckoning import UTILISATION, WINDOWS, Line, line, reckon
+from app.cli.simulate.reckoning import UTILISATION, WINDOWS, Line, line, reckon, worst_of
 from app.cli.simulate.storage import FAMILIES, OTHER, family
-from app.cli.simulate.tables import Sheet, between, markdown, nation_sheets
+from app.cli.simulate.tables import Sheet, between, markdown, measured_sheets, nation_sheets, sentences
 from app.db import metadata
 from app.errors import RefusedError
 
@@ -92,6 +99,93 @@ def test_databases_that_tell_more_are_reckoned_with():
     nation = told["machines"][-1]
     assert nation["log"] == pytest.approx(3e9)
     assert nation["database_cores"] == pytest.approx(max(p["needed"] for p in told["peaks"]) * 300e-6 / UTILISATION)
+
+
+def test_the_worst_peak_is_the_one_that_needs_most_cores():
+    """Many cheap events a second may need less than few dear ones; a database's work counts."""
+    runs = [copy.deepcopy(run(scale)) for scale in (1, 2)]
+    for one in runs:
+        [dear] = [row for row in one["phases"] if row["phase"] == "return"]
+        dear["cpu_seconds"] *= 1000
+    told = reckon(runs, NATION)
+    busiest = max(told["peaks"], key=lambda peak: peak["needed"])
+    assert worst_of(told["peaks"])["phase"] == "return" != busiest["phase"]
+    nation = told["machines"][-1]
+    assert nation["cores"] == max(peak["cores"] for peak in told["peaks"]) > busiest["cores"]
+    assert nation["peak"] == "return, 24 h"
+    assert "Its worst peak is return, 24 h" in sentences({"nation": NATION, "reckoned": told})[1]
+    beside = [{"cores": 2.0, "database_cores": None, "needed": 9}, {"cores": 1.0, "database_cores": 1.5, "needed": 1}]
+    assert worst_of(beside) is beside[1]
+
+
+def test_memory_is_told_of_what_was_measured_and_not_of_the_nation():
+    told = reckon([run(1), run(2)], NATION)
+    assert [row["memory"] for row in told["machines"]] == [300 * 2**20, 300 * 2**20, None]
+    sheet = nation_sheets({"runs": [run(1), run(2)], "nation": NATION, "reckoned": told})[-1]
+    place = sheet.columns.index("service memory")
+    assert [row[place] for row in sheet.rows] == ["300.0 MiB", "300.0 MiB", ""]
+
+
+# -- a phase, wave by wave -------------------------------------------------------------------------------
+
+
+def asked(count, signatures=1):
+    one = b'{"payload":"x","signatures":[' + b",".join([b'{"protected":"p","signature":"s"}'] * signatures) + b"]}"
+    return Ask(b"POST / HTTP/1.1\r\n\r\n" + b",".join([one] * count), 200, events=count)
+
+
+def a_run(tmp_path):
+    bars = Progress(disable=True)
+    found = driven.Run(tmp_path, "", SimpleNamespace(), "field", 1, bars)
+    found.task, found.server, found.key = bars.add_task("-", total=None), None, None
+    found.goods = SimpleNamespace(acts={}, units_of=lambda code: [])
+    return found
+
+
+def test_percentiles_of_a_phase_are_over_the_requests_of_all_its_waves(tmp_path, monkeypatch):
+    waves = iter([[0.001] * 30, [0.009] * 10])
+
+    def exchange(load, *_):
+        answered = [Answered(asked(1), b"", 0.0, 0.0, seconds) for seconds in next(waves)]
+        return {"events": load.events, "wall_seconds": 1.0, "cpu_seconds": 0.1, "peak_rss_mb": 5}, answered
+
+    monkeypatch.setattr(driven, "exchange", exchange)
+    monkeypatch.setattr(driven, "hold", lambda *_: None)
+    one = a_run(tmp_path)
+    one._send(GENERAL, "pack", iter([Load([[asked(3, 2)]]), Load([[asked(1, 3)], [asked(1)]])]))
+    [row] = one.told
+    assert (row["p50_ms"], row["max_ms"], row["p99_ms"]) == (1, 9, None)
+    assert (row["events"], row["signatures"]) == (5, 6 + 4)
+    large = run(2)
+    large["phases"] = [{**row, "phase": name} for name in PHASES]
+    [sheet] = measured_sheets({"runs": [large]})
+    assert [line[sheet.columns.index("p99 ms")] for line in sheet.rows] == [""] * len(PHASES)
+
+
+@pytest.mark.parametrize("what", ["events", "signatures"])
+def test_another_number_than_was_counted_ends_the_run(tmp_path, what):
+    one = a_run(tmp_path)
+    one.door = SimpleNamespace(get=lambda path: {"size": 9}, pages=lambda path, status: [])
+    expected = Counts(phases={(GENERAL, "pack"): Counter(events=3, signatures=6)})
+    one.told = [{"events": 3, "signatures": 6}]
+    assert one._check(expected) == 9
+    one.told = [{"events": 3, "signatures": 6, what: 4}]
+    with pytest.raises(RuntimeError, match=f"4 {what} were sent"):
+        one._check(expected)
+
+
+@pytest.mark.parametrize(("held", "says"), [
+    ({"events": 7, "links": 8}, None), ({"events": 8, "links": 8}, "8 events"), ({"events": 6, "links": 8}, "6 events"),
+    ({"events": 7, "links": 9}, "9 links"),
+])  # fmt: skip
+def test_a_ledger_that_holds_more_or_less_than_was_counted_ends_the_run(tmp_path, monkeypatch, held, says):
+    monkeypatch.setattr(driven, "recorded", lambda db: held)
+    expected = Counts(phases={(GENERAL, "pack"): Counter(events=3, links=8)})
+    if says is None:
+        a_run(tmp_path)._hold_ledger(None, expected)
+        return
+    with pytest.raises(RuntimeError, match=f"the ledger has {says}"):
+        a_run(tmp_path)._hold_ledger(None, expected)
 
 
 def test_every_table_has_a_family():
@@ -225,3 +319,26 @@ def test_a_phase_that_took_less_than_the_system_counts_bounds_the_writer_all_the
     for peak in reckon(tiny, NATION)["peaks"]:
         assert peak["cores"] == 0
         assert peak["ledger_limit"] > 0
+
+
+def test_what_was_measured_is_printed_before_a_file_that_cannot_be_written(tmp_path, capsys):
+    told = {"made_at": "2026-01-02T00:00:00Z", "grain": "field", "seed": 1}
+    with pytest.raises(FileNotFoundError):
+        giving.give(told, [], "plan field", as_json=True, out=tmp_path / "gone" / "x.json", markdown=None)
+    assert json.loads(capsys.readouterr().out) == told
+
+
+def test_a_question_goes_where_no_data_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "ASK_ABOVE_BYTES", 1)
+    person = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True), stderr=sys.stderr)
+    monkeypatch.setattr(running, "sys", person)
+    arguments = ["simulate", "--nation", "--fraction", "1/100000", "--json", "--data", str(tmp_path / "d")]
+    told = CliRunner().invoke(custody, arguments, input="n\n")
+    assert "Go on?" in told.stderr
+    assert "Go on?" not in told.stdout
+
+
+def test_data_and_folder_exclude_each_other(tmp_path):
+    told = simulate("--nation", "--data", str(tmp_path / "d"), "--folder", str(tmp_path))
+    assert told.exit_code == 2
+    assert not (tmp_path / "d").exists()

@@ -1,18 +1,21 @@
 """The scenario `backlog`: a database that cannot be written for a while, and clients that do not stop.
 
 Another process holds the ledger's head, as a slow disk or a stuck replica would: on SQLite the write lock, on
-PostgreSQL the row. Clients send far more than may wait (`queue_events`). What must be seen: the memory of the service
-stays within bounds, who is not taken is told so with Retry-After, and whatever was acknowledged is there afterwards,
-with the same receipt, when everything is sent again.
+PostgreSQL the row. Clients send far more than may wait (`queue_events`), and whoever is turned away comes again when he
+was told to, until the hold ends. What must be seen: the memory of the service stays within bounds, who is not taken is
+told so with Retry-After, and whatever was acknowledged is there afterwards, with the same receipt, when everything is
+sent again.
 """
 
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,14 +23,14 @@ from typing import Any
 from rich.progress import Progress
 
 from app.cli.bench.charter import PLACES
-from app.cli.bench.processes import ROOT, Server
+from app.cli.bench.defaults import Defaults, child_environment
+from app.cli.bench.processes import Server, child
 from app.cli.bench.sending import Answered, exchange, mib
 from app.cli.bench.stage import environment_of
 from app.cli.bench.stories import as_sent
 from app.cli.bench.traffic import Ask, Load, batch_body, request
 from app.cli.bench.world import Founding
 from app.cli.phone import Phone
-from app.config import Settings
 from app.db import Database
 from app.ledger.append import read_head
 
@@ -37,6 +40,8 @@ FEW = 2
 SAMPLE_SECONDS = 0.05
 ROUNDS_OF_RESENDING = 60
 RETRY = b"\r\nretry-after: "
+HELD_DATABASE = "BENCH_HELD_DATABASE"
+"""The variable that names the database to hold: a URL may hold a password, and arguments are for all to read."""
 Receipts = dict[str, tuple[int, str]]
 """Index and leaf hash by event hash."""
 
@@ -45,6 +50,8 @@ def backlog(
     folder: Path, url: str, batches: int, held_seconds: float, queue_events: int, progress: Progress
 ) -> dict[str, Any]:
     """Send batches while the ledger cannot be written, then send all of them again until they are in.
+
+    What is acknowledged meanwhile and lost is counted; whoever reads the result decides about it.
 
     Args:
         folder: A fresh one.
@@ -55,33 +62,35 @@ def backlog(
         progress: Shows where the run is.
 
     Raises:
-        RuntimeError: An answer was neither an acknowledgement nor a 503 with Retry-After; or what was acknowledged is
-            not there, or has another receipt; or the events were not taken when the ledger could be written again.
+        RuntimeError: An answer was neither an acknowledgement nor a 503 with Retry-After; or two events lie in one
+            leaf; or the events were not taken when the ledger could be written again.
     """
     task = progress.add_task("signing", total=4)
-    founding = Founding(Settings(data_dir=folder / "data", database_url=url))
-    phones = founding.enrol(2 * CONNECTIONS)
+    founding = Founding(Defaults(data_dir=folder / "data", database_url=url))
+    phones = founding.enrol(2 * CONNECTIONS + FEW)
     units = founding.commission(phones[0], len(phones))
     founding.close(phones)
-    load = _load(phones, units, batches, founding.now_ms)
+    load = _load(phones[FEW:], units[FEW:], batches, founding.now_ms)
+    first_load = _load(phones[:FEW], units[:FEW], FEW, founding.now_ms)
     env = {**environment_of(url, folder / "data"), "CUSTODY_QUEUE_EVENTS": str(queue_events)}
     with Server.service(folder, env) as server, _watched(server) as seen:
-        _sent(_first(load), server, folder)
+        _sent(first_load, server, folder)
         before = mib(server.rss_bytes())
         progress.update(task, advance=1, description=f"nothing can be written for {held_seconds:g} seconds")
         with _held(url, held_seconds):
-            told, answered = exchange(load, server, folder)
+            told, answered = exchange(replace(load, repeat_seconds=held_seconds), server, folder)
         first, refused = _looked_at(answered)
         peak = mib(max(seen))
         progress.update(task, advance=1, description="sending everything again")
         last = _sent(_calmly(load), server, folder)
         after = mib(server.rss_bytes())
-    _compare(first, last, load)
+    lost = lost_of(first, last, load)
     progress.update(task, advance=2)
     return {
         "events": load.events, "queue_events": queue_events, "held_seconds": held_seconds,
-        "wall_seconds": round(told["wall_seconds"], 1), "requests": load.requests, "requests_refused": refused,
-        "acknowledged": len(first), "acknowledged_and_lost": 0, "events_in_the_end": len(last),
+        "wall_seconds": round(told["wall_seconds"], 1), "requests": load.requests,
+        "turned_away_and_sent_again": told["repeated"], "requests_refused": refused,
+        "acknowledged": len(first), "acknowledged_and_lost": len(lost), "events_in_the_end": len(last),
         "rss_before_mb": before, "rss_peak_mb": peak, "rss_after_mb": after,
         "p50_ms": told["p50_ms"], "p99_ms": told["p99_ms"], "max_ms": told["max_ms"],
     }  # fmt: skip
@@ -101,11 +110,6 @@ def _load(phones: Sequence[Phone], units: Sequence[str], batches: int, now_ms: i
     return Load(lines)
 
 
-def _first(load: Load) -> Load:
-    """Return one batch of a few connections, to warm up with."""
-    return Load([line[:1] for line in load.connections[:FEW]])
-
-
 def _calmly(load: Load) -> Load:
     """Return the same batches over so few connections that all of them may wait."""
     return Load([list(chain(*load.connections[first::FEW])) for first in range(FEW)])
@@ -114,27 +118,22 @@ def _calmly(load: Load) -> Load:
 @contextmanager
 def _held(url: str, seconds: float) -> Iterator[None]:
     """Keep everybody else from writing, from now on for so long."""
-    command = [sys.executable, "-P", "-m", "app.cli.bench.backlog", url, str(seconds)]
-    env = {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
-        try:
-            _wait_for(process, "held")
-            yield
-            process.wait(timeout=seconds + 30)
-        except BaseException:
-            process.kill()
-            raise
+    command = [sys.executable, "-P", "-m", "app.cli.bench.backlog", str(seconds)]
+    with child(command, env=child_environment({HELD_DATABASE: url}), stdout=subprocess.PIPE) as process:
+        _wait_for(process, b"held")
+        yield
+        process.communicate(timeout=seconds + 30)
 
 
-def _wait_for(process: "subprocess.Popen[str]", word: str) -> None:
+def _wait_for(process: "subprocess.Popen[bytes]", word: bytes) -> None:
     """Return when a process has said a word.
 
     Raises:
         RuntimeError: It said something else, or ended.
     """
-    said = process.stdout.readline().strip() if process.stdout is not None else ""
+    said = process.stdout.readline().strip() if process.stdout is not None else b""
     if said != word:
-        raise RuntimeError(f"the ledger could not be held: {said}")
+        raise RuntimeError(f"the ledger could not be held: {said.decode(errors='replace')}")
 
 
 def hold(url: str, seconds: float) -> None:
@@ -184,7 +183,7 @@ def _looked_at(answered: Sequence[Answered]) -> tuple[Receipts, int]:
         if each.answer[9:12] != b"200":
             raise RuntimeError(f"a client was answered {each.answer[:1000].decode('utf-8', 'replace')}")
         for result in json.loads(body)["results"]:
-            if receipt := result.get("receipt"):
+            if (receipt := result.get("receipt")) and "proof" in receipt:
                 found[receipt["event"]] = (receipt["index"], receipt["leaf_hash"])
             elif result["status"] != 503:
                 raise RuntimeError(f"an event was answered {json.dumps(result)[:1000]}")
@@ -207,19 +206,17 @@ def _sent(load: Load, server: Server, folder: Path) -> Receipts:
     raise RuntimeError(f"{load.events - len(found)} events were not taken when the ledger could be written again")
 
 
-def _compare(first: Receipts, last: Receipts, load: Load) -> None:
-    """Refuse a run in which something acknowledged is not there any more, or two events share a leaf.
+def lost_of(first: Receipts, last: Receipts, load: Load) -> list[str]:
+    """Return the events that were acknowledged and are not there any more, or have another receipt.
 
     Raises:
-        RuntimeError: The text says how many.
+        RuntimeError: Two events share a leaf; the text says how many there are.
     """
-    lost = [event for event, receipt in first.items() if last.get(event) != receipt]
-    if lost:
-        raise RuntimeError(f"{len(lost)} acknowledged events are lost or have another receipt, {lost[0]} among them")
     leaves = {index for index, _ in chain(last.values())}
     if len(leaves) != load.events:
         raise RuntimeError(f"{load.events} events lie in {len(leaves)} leaves")
+    return [event for event, receipt in first.items() if last.get(event) != receipt]
 
 
 if __name__ == "__main__":
-    hold(sys.argv[1], float(sys.argv[2]))
+    hold(os.environ[HELD_DATABASE], float(sys.argv[1]))

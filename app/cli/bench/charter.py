@@ -8,7 +8,7 @@ LOAD, BOX, BALLOT = "LOAD", "BOX_TPS", "BALLOT"
 """Goods that one officer a side hands over, goods that two must, and ballots, which are counted."""
 CONTESTS = ("PRESIDENT", "DPD", "DPR", "PROVINCE", "CITY")
 STATIONS = 500
-VOTERS = 280
+VOTERS, RESERVE_PERMILLE = 280, 25
 ZONE = "Asia/Makassar"
 
 
@@ -20,6 +20,7 @@ def policy(today: str) -> dict[str, Any]:
         "v": 1, "kind": "policy", "title": "Benchmark",
         "elections": [{
             "id": ELECTION, "name": "Benchmark", "date": today, "zone": ZONE,
+            "reserve_permille": RESERVE_PERMILLE,
             "contests": [{"id": contest, "name": contest} for contest in CONTESTS],
         }],
         "items": [
@@ -54,17 +55,18 @@ def station(number: int) -> str:
 
 
 def ballots() -> int:
-    """Return how many ballots of a contest a station needs: a voter each and 2 % in reserve."""
-    return VOTERS + (VOTERS * 20 + 999) // 1000
+    """Return how many ballots of a contest a station needs: a voter each and the reserve, rounded up."""
+    return VOTERS + (VOTERS * RESERVE_PERMILLE + 999) // 1000
 
 
 def plan() -> dict[str, Any]:
-    """Return the plan: every station gets its ballots of every contest."""
+    """Return the plan: every station votes in every contest, and gets its ballots."""
+    districts = [{"contest": contest, "district": REGION} for contest in CONTESTS]
     kit = [{"item": BALLOT, "contest": contest, "quantity": ballots()} for contest in CONTESTS]
     return {
         "v": 1, "kind": "plan", "election": ELECTION, "title": "Benchmark", "synthetic": True,
         "stations": [
-            {"place": station(n), "voters": VOTERS, "districts": [], "kit": kit, "escort": False}
+            {"place": station(n), "voters": VOTERS, "districts": districts, "kit": kit, "escort": False}
             for n in range(STATIONS)
         ],
     }  # fmt: skip

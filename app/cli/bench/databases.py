@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
+from app.cli.bench.ending import undisturbed
 from app.db import Database, normal_url
 
 OTHERS = "bare|naive|raw|bench"
@@ -27,13 +28,13 @@ def fresh_database(url: str, folder: Path) -> Iterator[str]:
         yield f"sqlite:///{folder / 'custody.db'}"
         return
     name, parsed, server = _new_name(), *_server(url)
-    with server.connect() as connection:
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
     try:
+        with undisturbed(), server.connect() as connection:
+            connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
         yield parsed.set(database=name).render_as_string(hide_password=False)
     finally:
-        with server.connect() as connection:
-            connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+        with undisturbed(), server.connect() as connection:
+            connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 @contextmanager
@@ -54,6 +55,11 @@ def kept_database(url: str, folder: Path, kept: dict[str, Any] | None) -> Iterat
         with server.connect() as connection:
             connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
     yield parsed.set(database=name).render_as_string(hide_password=False)
+
+
+def kind_of(url: str) -> str:
+    """Return the kind of database that a URL names, `sqlite` or `postgresql`; an empty one means SQLite."""
+    return normal_url(url).get_backend_name() if url else "sqlite"
 
 
 def _new_name() -> str:

@@ -9,12 +9,16 @@ The plan names host, port, a file of complete HTTP requests, and for each connec
 Without `due` the loop is closed: each connection sends its next request when the last was answered. With `due`
 (seconds from the start, one a request) it is open: a request that falls due while its connection still waits for
 another is sent right after that, and its time counts from when it was due. So a server that stalls is charged with
-everybody who would have come meanwhile (no coordinated omission).
+everybody who would have come meanwhile (no coordinated omission). With `repeat_seconds`, which is for closed loops, a
+503 that names a time to come again (Retry-After) is no answer yet: the request is sent again then, and its time counts
+from when it was sent first.
 
-It prints one line of JSON. `answers` holds the answers, `times` three doubles for each (due or sent, sent, answered,
-in seconds from the start) and `lengths` its length; all in the order of the plan, connection by connection.
+It prints one line of JSON: wall and CPU seconds of the loop, how busy the whole machine was meanwhile, and how many
+requests were sent again. `answers` holds the answers, `times` three doubles for each (due or sent, sent, answered, in
+seconds from the start) and `lengths` its length; all in the order of the plan, connection by connection.
 """
 
+import heapq
 import json
 import select
 import socket
@@ -25,8 +29,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from app.cli.bench.busy import busy_seconds
+
 HEAD_END = b"\r\n\r\n"
 LENGTHS = (b"\r\ncontent-length: ", b"\r\nContent-Length: ")
+RETRY = b"\r\nretry-after: "
 RECEIVE_BYTES = 262_144
 SILENCE_SECONDS = 60.0
 """So long without one answer, and the run is given up."""
@@ -36,13 +43,13 @@ class Connection:
     """One keep-alive connection that works through its requests in order."""
 
     __slots__ = (
-        *("_address", "_at", "_data", "_due", "_have", "_needed", "_parts", "_poll", "_rest", "_socket", "_spans"),
-        *("_started", "_table", "answers", "busy", "times", "wanted"),
+        *("_address", "_at", "_data", "_due", "_have", "_needed", "_parts", "_poll", "_repeat_seconds", "_rest"),
+        *("_socket", "_spans", "_started", "_table", "again_at", "answers", "busy", "repeated", "times", "wanted"),
     )
 
     def __init__(
         self, address: tuple[str, int], data: memoryview, spans: Sequence[tuple[int, int]],
-        due: Sequence[float] | None, poll: select.epoll, table: "dict[int, Connection]",
+        due: Sequence[float] | None, poll: select.epoll, table: "dict[int, Connection]", repeat_seconds: float = 0.0,
     ) -> None:  # fmt: skip
         """Connect.
 
@@ -53,6 +60,7 @@ class Connection:
             due: When each is due, seconds from the start; as soon as it can when absent.
             poll: Says when there is something to do.
             table: Connections by file descriptor, which this one enters itself into.
+            repeat_seconds: Until when, from the start, whoever is turned away comes again.
         """
         self._address, self._poll, self._table = address, poll, table
         self._data, self._spans, self._due = data, spans, due
@@ -64,6 +72,10 @@ class Connection:
         self.busy = False
         self.wanted = len(spans) if due is None else 0
         """How many requests may be sent by now."""
+        self._repeat_seconds = repeat_seconds
+        self.again_at = 0.0
+        """When the request that was turned away is sent again; 0 when none was."""
+        self.repeated = 0
         self._connect()
 
     def _connect(self) -> None:
@@ -78,18 +90,33 @@ class Connection:
         self._started = started
         self.next()
 
+    def wake(self) -> None:
+        """Go on when a moment has come: a request has fallen due, or one that was turned away may come again."""
+        if self.again_at:
+            self.again_at, self.busy = 0.0, True
+            self._open()
+            start, end = self._spans[self._at]
+            self._send(self._data[start:end])
+            return
+        self.wanted += 1
+        self.next()
+
     def next(self) -> None:
         """Send the next request that may be sent."""
         if self.busy or self._at >= self.wanted:
             return
         self.busy = True
-        if self._socket.fileno() < 0:
-            self._connect()
+        self._open()
         start, end = self._spans[self._at]
         now = time.perf_counter() - self._started
         self.times.append(now if self._due is None else self._due[self._at])
         self.times.append(now)
         self._send(self._data[start:end])
+
+    def _open(self) -> None:
+        """Connect anew where the server has hung up meanwhile."""
+        if self._socket.fileno() < 0:
+            self._connect()
 
     def _send(self, data: memoryview) -> None:
         try:
@@ -120,12 +147,27 @@ class Connection:
             self._needed = whole_length(data if len(self._parts) == 1 else b"".join(self._parts))
         if not self._needed or self._have < self._needed:
             return False
-        self.times.append(time.perf_counter() - self._started)
-        self.answers.append(data if len(self._parts) == 1 else b"".join(self._parts))
-        self._parts, self._needed, self._have = [], 0, 0
-        self._at, self.busy = self._at + 1, False
+        now = time.perf_counter() - self._started
+        answer = data if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts, self._needed, self._have, self.busy = [], 0, 0, False
+        pause = pause_of(answer) if now < self._repeat_seconds else None
+        if pause is not None:
+            self.again_at, self.repeated = now + pause, self.repeated + 1
+            return False
+        self.times.append(now)
+        self.answers.append(answer)
+        self._at += 1
         self.next()
         return True
+
+
+def pause_of(answer: bytes) -> float | None:
+    """Return after how many seconds whoever was answered so shall come again; None when the answer is a last one."""
+    if answer[9:12] != b"503":
+        return None
+    head = answer[: answer.find(HEAD_END) + 2].lower()
+    at = head.find(RETRY)
+    return float(head[at + len(RETRY) : head.index(b"\r", at + len(RETRY))]) if at >= 0 else None
 
 
 def whole_length(data: bytes) -> int:
@@ -155,12 +197,15 @@ def drive(plan: dict[str, Any], data: memoryview) -> tuple[dict[str, Any], list[
     due = plan["due"] or [None] * len(plan["connections"])
     address, by_fd = (plan["host"], plan["port"]), dict[int, Connection]()
     connections = [
-        Connection(address, data, spans, moments, poll, by_fd)
+        Connection(address, data, spans, moments, poll, by_fd, plan["repeat_seconds"] or 0.0)
         for spans, moments in zip(plan["connections"], due, strict=True)
     ]
-    wall, cpu = time.perf_counter(), time.process_time()
+    busy, wall, cpu = busy_seconds(), time.perf_counter(), time.process_time()
     _loop(poll, by_fd, connections, plan["due"], wall, sum(map(len, plan["connections"])))
-    told = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    told = {
+        "wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu,
+        "busy_seconds": busy_seconds() - busy, "repeated": sum(each.repeated for each in connections),
+    }  # fmt: skip
     return told, connections
 
 
@@ -168,22 +213,25 @@ def _loop(
     poll: select.epoll, by_fd: dict[int, Connection], connections: Sequence[Connection],
     due: Sequence[Sequence[float]] | None, started: float, left: int,
 ) -> None:  # fmt: skip
-    moments = zip(connections, due or (), strict=False)
-    agenda = [(moment, connection) for connection, times in moments for moment in times]
-    agenda.sort(key=lambda entry: entry[0], reverse=True)
+    # When which connection goes on; the number keeps those of one moment in the order of the plan.
+    moments = zip(range(len(connections)), due or (), strict=False)
+    agenda = [(moment, number) for number, times in moments for moment in times]
+    heapq.heapify(agenda)
+    place = {id(connection): number for number, connection in enumerate(connections)}
     for connection in connections:
         connection.begin(started)
     quiet_since = started
     while left:
         now = time.perf_counter()
-        while agenda and agenda[-1][0] <= now - started:
-            connection = agenda.pop()[1]
-            connection.wanted += 1
-            connection.next()
-        timeout = max(0.0, agenda[-1][0] - (now - started)) if agenda else 1.0
+        while agenda and agenda[0][0] <= now - started:
+            connections[heapq.heappop(agenda)[1]].wake()
+        timeout = max(0.0, agenda[0][0] - (now - started)) if agenda else 1.0
         for fd, mask in poll.poll(timeout):
-            if by_fd[fd].ready(mask):
+            connection = by_fd[fd]
+            if connection.ready(mask):
                 left, quiet_since = left - 1, now
+            elif connection.again_at:
+                heapq.heappush(agenda, (connection.again_at, place[id(connection)]))
         if now - quiet_since > SILENCE_SECONDS and any(connection.busy for connection in connections):
             raise TimeoutError(f"nobody answered for {SILENCE_SECONDS:.0f} seconds; {left} answers are missing")
 

@@ -32,7 +32,9 @@ def ratios(told: Rounds) -> dict[str, float]:
         found["bare_vs_verify_cpu"] = middle(one["verify_cpu_seconds"] / one["cpu_seconds"] for one in told["bare"])
     if {"single_4", "insert_1"} <= {*told}:
         pairs = zip(told["single_4"], told["insert_1"], strict=False)
-        found["single_p99_vs_commit"] = middle(ours["p99_ms"] * _rate(theirs) / 1000 for ours, theirs in pairs)
+        slowest = [ours["p99_ms"] and ours["p99_ms"] * _rate(theirs) / 1000 for ours, theirs in pairs]
+        if None not in slowest:
+            found["single_p99_vs_commit"] = middle(slowest)
     return {name: round(value, 3) for name, value in found.items()}
 
 
@@ -48,11 +50,18 @@ def _median(told: Rounds, ours: str, theirs: str, of: Any) -> float:
     return middle(of(one) / of(other) for one, other in zip(told[ours], told[theirs], strict=False))
 
 
-def goals(found: Mapping[str, Any], told: Rounds) -> list[dict[str, Any]]:
-    """Return each goal that this run can speak of: number, words, bar, what was measured, whether it is met."""
+def goals(found: Mapping[str, Any], told: Rounds, *, own_rate: bool = False) -> list[dict[str, Any]]:
+    """Return each goal that this run can speak of: number, words, bar, what was measured, whether it is met.
+
+    Args:
+        found: The run's result so far.
+        told: Its rounds by scenario and yardstick.
+        own_rate: Open loads were sent at a rate of somebody's choice, and not at 70 % of the closed one.
+    """
     value = ratios(told)
     sqlite = str(found["environment"]["durability"]).startswith("SQLite")
     rows = {**found["scenarios"], **found["yardsticks"]}
+    opened = {} if own_rate else rows
     measured: list[Measured] = [
         ("G1", "batch of 100 ÷ bare pipeline", "≥", 0.9, value.get("batch_vs_bare")),
         ("G2", "the same per CPU second", "≥", 0.5, value.get("batch_vs_bare_cpu")),
@@ -66,8 +75,8 @@ def goals(found: Mapping[str, Any], told: Rounds) -> list[dict[str, Any]]:
         ("G12", "p99 of single, 4 connections ÷ one-row commit", "≤", 30, value.get("single_p99_vs_commit")),
         ("", "batch of 100, events/s", "≥", 10_000, rows.get("batch_100", {}).get("rate")),
         ("", "single, events/s", "≥", 3_000, rows.get("single", {}).get("rate")),
-        ("", "single at 70 % open load, p99 ms", "≤", 60, rows.get("single_open", {}).get("p99_ms")),
-        ("", "batch of 100 at 70 % open load, p99 ms", "≤", 60, rows.get("batch_100_open", {}).get("p99_ms")),
+        ("", "single at 70 % open load, p99 ms", "≤", 60, opened.get("single_open", {}).get("p99_ms")),
+        ("", "batch of 100 at 70 % open load, p99 ms", "≤", 60, opened.get("batch_100_open", {}).get("p99_ms")),
         ("", "an event with 100 units, p50 ms", "≤", 50, rows.get("hundred_units", {}).get("p50_ms")),
     ]
     return _judged(measured)
@@ -75,15 +84,20 @@ def goals(found: Mapping[str, Any], told: Rounds) -> list[dict[str, Any]]:
 
 def own_goals(told: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the goals of the scenarios with a ledger of their own."""
-    row = told["scenarios"].get("reverify", {})
+    row, by_two = told["scenarios"].get("reverify", {}), told["scenarios"].get("reverify_2", {})
     points = told.get("growth", {}).get("points", ())
     backlog = told.get("backlog", {})
     verified = row["signature_us"] / row["cpu_us_per_event"] if row else None
-    slowed = points[-1]["grown_per_second"] / points[0]["grown_per_second"] if len(points) > 1 else None
+    gained = None
+    if row and by_two and (told["environment"] or {}).get("usable_cpus", 2) > 1:
+        gained = middle(two / one for one, two in zip(row["rates"], by_two["rates"], strict=True))
+    rates = [point["grown_per_second"] for point in (points[0], points[-1])] if len(points) > 1 else []
+    slowed = rates[1] / rates[0] if all(rates) and rates else None
     return _judged(
         [
-            ("G8", "growing, last interval ÷ first", "≥", 0.5, slowed),
+            ("G8", "recording rate while growing, last interval ÷ first", "≥", 0.5, slowed),
             ("G9", "ledger verified again ÷ raw verification, one core", "≥", 0.85, verified),
+            ("G9", "ledger verified again, two processes ÷ one", "≥", 1.5, gained),
             ("", "acknowledged under backlog and lost", "≤", 0, backlog.get("acknowledged_and_lost")),
         ]
     )

@@ -2,7 +2,8 @@
 
 Twelve events a unit: commissioned (twenty to an event), and eleven more. A kept ledger is opened again when its
 parameters are those asked for, and grows on from where it is; each time new officers work on it, so that nothing
-depends on how the last run ended.
+depends on how the last run ended but the founders, who enrol them: where their device sequences stand is written down
+after each enrolment.
 """
 
 import json
@@ -14,7 +15,8 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
-from app.cli.bench.databases import fresh_database, kept_database
+from app.cli.bench.databases import fresh_database, kept_database, kind_of
+from app.cli.bench.defaults import Defaults
 from app.cli.bench.signer import Signer
 from app.cli.bench.stories import LIFE
 from app.cli.bench.world import LINES, Founding
@@ -24,7 +26,7 @@ from app.custody.committing import commit_heads
 from app.db import normal_url
 from app.ledger.append import read_head
 
-VERSION = 3
+VERSION = 4
 PAIRS = 64
 UNITS = 9_000
 """Units of one block: their lives are lived together, so that one unit's events lie so far apart."""
@@ -66,9 +68,7 @@ class Grown:
         """
         if self.size() + LIFE + 1 > to:
             return
-        founding = self.founding
-        founding.advance(founding.founders)
-        phones = founding.enrol(2 * PAIRS + 1)
+        founding, phones = self.founding, self.enrol(2 * PAIRS + 1)
         with Signer(phones[1:]) as signer:
             while (left := to - self.size()) > LIFE:
                 units = founding.commission(phones[0], max(1, min(UNITS, left * LINES // (LINES * LIFE + 1))))
@@ -114,19 +114,28 @@ class Grown:
                 "many, or name another folder."
             )
 
+    def enrol(self, count: int) -> list[Phone]:
+        """Enrol officers, and write down at once how far that moved the founders' device sequences.
+
+        A run that is ended later on would else be taken up by founders who count from where they began: a fork.
+        """
+        self.founding.advance(self.founding.founders)
+        found = self.founding.enrol(count)
+        self.save()
+        return found
+
     def officer(self) -> Phone:
         """Enrol somebody who may read everything."""
-        self.founding.advance(self.founding.founders)
-        [found] = self.founding.enrol(1)
+        [found] = self.enrol(1)
         found.sees(self.founding.recorder.published[1].decode())
-        self.save()
         return found
 
     def save(self) -> None:
         """Write down what opens it again."""
         told = {
-            "version": VERSION, "database": normal_url(self.url).database, "size": self.size(), "units": self.units,
-            "thinned": self.thinned, "points": self.points, **self.founding.memory(),
+            "version": VERSION, "kind": kind_of(self.url), "database": normal_url(self.url).database,
+            "size": self.size(), "units": self.units, "thinned": self.thinned, "points": self.points,
+            **self.founding.memory(),
         }  # fmt: skip
         file = self.folder / "world.json"
         file.with_suffix(".new").write_text(json.dumps(told))
@@ -146,10 +155,14 @@ def place(folder: Path, database_url: str, keep: Path | None) -> Iterator[tuple[
         folder: Where it goes when it is not kept.
         database_url: A PostgreSQL server; empty for SQLite.
         keep: Folder of the one that is kept.
+
+    Raises:
+        RuntimeError: What is there cannot be opened; see `remembered`.
     """
     own = keep or folder / "grown"
+    kept = remembered(own, kind_of(database_url)) if keep else None
     own.mkdir(parents=True, exist_ok=True)
-    found = kept_database(database_url, own, remembered(own)) if keep else fresh_database(database_url, own)
+    found = kept_database(database_url, own, kept) if keep else fresh_database(database_url, own)
     with found as url:
         yield own, url
 
@@ -159,10 +172,10 @@ def opened(own: Path, url: str) -> Iterator[Grown]:
     """Open the ledger of a folder, or found one there; nobody else may write to it meanwhile.
 
     Raises:
-        RuntimeError: What is there was made by another version of this command.
+        RuntimeError: What is there cannot be opened; see `remembered`.
     """
-    kept = remembered(own)
-    found = Grown(Founding(Settings(data_dir=own / "data", database_url=url), kept), own, url)
+    kept = remembered(own, kind_of(url))
+    found = Grown(Founding(Defaults(data_dir=own / "data", database_url=url), kept), own, url)
     if kept is not None:
         found.units, found.thinned, found.points = kept["units"], kept["thinned"], kept["points"]
     found.save()
@@ -172,11 +185,15 @@ def opened(own: Path, url: str) -> Iterator[Grown]:
         found.close()
 
 
-def remembered(folder: Path) -> dict[str, Any] | None:
-    """Return what was written down of a kept ledger, or None.
+def remembered(folder: Path, kind: str) -> dict[str, Any] | None:
+    """Return what was written down of a kept ledger, or None where there is none.
+
+    Args:
+        folder: Where it is kept.
+        kind: Of the database that it must be in, `sqlite` or `postgresql`.
 
     Raises:
-        RuntimeError: It was made by another version of this command.
+        RuntimeError: It was made by another version of this command, or is in a database of another kind.
     """
     file = folder / "world.json"
     if not file.exists():
@@ -184,4 +201,6 @@ def remembered(folder: Path) -> dict[str, Any] | None:
     told: dict[str, Any] = json.loads(file.read_bytes())
     if told.get("version") != VERSION:
         raise RuntimeError(f"The ledger in {folder} is from another version of `custody bench`; name another folder.")
+    if told["kind"] != kind:
+        raise RuntimeError(f"The ledger in {folder} is in {told['kind']}, not in {kind}; name another folder.")
     return told

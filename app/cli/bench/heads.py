@@ -19,15 +19,16 @@ from rich.progress import Progress
 
 from app.canon import b64url_encode
 from app.cli.bench.charter import PLACES
+from app.cli.bench.defaults import Defaults
 from app.cli.bench.figures import Round, summary
 from app.cli.bench.world import Founding, blocks
 from app.cli.phone import Phone
-from app.config import Settings
 from app.custody.committing import StoredHeads, commit_heads, newest
 from app.custody.heads import amend
 from app.ids import new_unit_id
 
-ROUNDS = 11
+ROUNDS = 21
+"""As many as a median needs (`app.cli.bench.figures.QUANTILES`)."""
 CHANGED = 1000
 
 
@@ -124,7 +125,7 @@ def heads(
     Raises:
         RuntimeError: An event was not accepted, or a commitment is not over what it must be.
     """
-    founding = Founding(Settings(data_dir=folder / "data", database_url=url))
+    founding = Founding(Defaults(data_dir=folder / "data", database_url=url))
     bench = Heads(founding, founding.enrol(1)[0])
     bench.grow(units, progress)
     task = progress.add_task("committing", total=2 * rounds)

@@ -1,16 +1,19 @@
 """The loads of signed events: one at a time and in batches, closed and open, each beside its yardsticks."""
 
 import json
+import math
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from app.cli.bench.defaults import child_environment
 from app.cli.bench.figures import Round
-from app.cli.bench.processes import ROOT
 from app.cli.bench.profile import summed, watched
+from app.cli.bench.sources import ROOT
 from app.cli.bench.stage import Stage
 from app.cli.bench.stories import as_sent, exchanges
 from app.cli.bench.traffic import (
@@ -18,20 +21,26 @@ from app.cli.bench.traffic import (
     STORED,
     Event,
     Load,
-    at_rate,
     batches,
     dealt,
     plain,
     post,
+    shares,
     singles,
 )
 from app.cli.bench.wish import OPEN_SHARE
+from app.cli.phone import Signed
 from app.clock import SystemClock
+from app.db import Database
 
 YARDSTICKS = ROOT / "scripts" / "yardsticks"
+DATABASE = "YARDSTICK_DATABASE"
+"""The variable that names a yardstick's database: a URL may hold a password, and arguments are for all to read."""
 SINGLE_CONNECTIONS, OPEN_BATCH_CONNECTIONS = 64, 24
-BATCH_CONNECTIONS = {100: 8, 1000: 4}
+HUNDRED_CONNECTIONS, THOUSAND_CONNECTIONS = 8, 4
 """All that they send at a time may wait at a time (`queue_events`, of which batches fill three quarters)."""
+EVENTS_PER_BOX = 4
+"""There and back: two releases and two accepts, after which a box is where it was."""
 Step = tuple[str, Round]
 
 
@@ -44,24 +53,41 @@ def single(stage: Stage) -> Iterator[Step]:
     few = [stream[: max(1, stage.size.naive // len(events))] for stream in events[: stage.size.naive]]
     yield "naive", stage.send(plain(few, "/naive", STORED, SINGLE_CONNECTIONS), "naive")
     ahead = stage.signed(stage.size.single)
-    yield "single_open", stage.send(at_rate(singles(ahead, stage.token, len(ahead)), wanted_rate(stage, closed, 1)))
+    rate = wanted_rate(stage, closed, 1)
+    yield "single_open", stage.send_open("single_open", singles(ahead, stage.token, len(ahead)), rate)
 
 
 def batch_100(stage: Stage) -> Iterator[Step]:
     """A hundred events a request, closed beside the bare pipeline; then open at a part of that rate."""
-    events = stage.signed(stage.size.batch_100)
+    size = stage.size.hundred
+    events, load = stage.in_batches(stage.size.batch_100, size, HUNDRED_CONNECTIONS)
     yield "bare", bare(stage, [event.body for stream in events for event in stream])
-    closed = stage.send(batches(events, 100, stage.token, BATCH_CONNECTIONS[100]))
+    closed = tidied(stage, stage.send(load))
     yield "batch_100", closed
-    ahead = stage.signed(stage.size.batch_100)
-    load = batches(ahead, 100, stage.token, min(OPEN_BATCH_CONNECTIONS, len(ahead)))
-    yield "batch_100_open", stage.send(at_rate(load, wanted_rate(stage, closed, 100)))
+    _, ahead = stage.in_batches(stage.size.batch_100_open, size, OPEN_BATCH_CONNECTIONS)
+    yield "batch_100_open", stage.send_open("batch_100_open", ahead, wanted_rate(stage, closed, size))
 
 
 def batch_1000(stage: Stage) -> Iterator[Step]:
     """A thousand events a request."""
-    events = stage.signed(stage.size.batch_1000)
-    yield "batch_1000", stage.send(batches(events, 1000, stage.token, BATCH_CONNECTIONS[1000]))
+    _, load = stage.in_batches(stage.size.batch_1000, stage.size.thousand, THOUSAND_CONNECTIONS)
+    yield "batch_1000", tidied(stage, stage.send(load))
+
+
+def tidied(stage: Stage, told: Round) -> Round:
+    """Add to a load what is left to do after it: SQLite's log goes into the file, as at the end of the bare pipeline.
+
+    The service does that every second beside its writer; what the last second left is done here, by its own function.
+    """
+    db = Database(stage.url)
+    wall, cpu = time.perf_counter(), time.process_time()
+    db.tidy()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    db.close()
+    return {
+        **told, "wall_seconds": told["wall_seconds"] + wall, "cpu_seconds": told["cpu_seconds"] + cpu,
+        "tidy_seconds": wall,
+    }  # fmt: skip
 
 
 def two_signatures(stage: Stage) -> Iterator[Step]:
@@ -75,19 +101,27 @@ def two_signatures(stage: Stage) -> Iterator[Step]:
         )
         for n, (one, two) in enumerate(teams)
     ]  # fmt: skip
-    # The boxes go there and back within a round, so that the next round finds them where this one did.
-    count = max(1, stage.size.two_signatures // len(stories) // (4 * each)) * 4 * each
-    half = count // 2
-    for name in ("two_signatures", "two_signatures_100"):
-        events = [[as_sent(next(story)) for _ in range(half)] for story in stories]
-        stage.note(events)
-        connections = SINGLE_CONNECTIONS if name == "two_signatures" else BATCH_CONNECTIONS[100]
-        load = (
-            singles(events, stage.token, connections)
-            if name == "two_signatures"
-            else batches(events, 100, stage.token, connections)
-        )
-        yield name, stage.send(load)
+    # The boxes go there and back within each load, so that the next one finds them where this one did.
+    way = EVENTS_PER_BOX * each
+    size, connections = stage.size.hundred, min(HUNDRED_CONNECTIONS, len(stories))
+    count = _multiple(stage.size.two_signatures / len(stories), way)
+    events = _taken(stage, stories, count)
+    yield "two_signatures", stage.send(singles(events, stage.token, SINGLE_CONNECTIONS))
+    carried, step = shares(len(stories), connections, size)
+    used = stories[: carried * connections]
+    count = _multiple(stage.size.two_signatures_100 / len(used), math.lcm(way, step))
+    yield "two_signatures_100", stage.send(batches(_taken(stage, used, count), size, stage.token, connections))
+
+
+def _multiple(wanted: float, of: int) -> int:
+    """Return the multiple of a number that is nearest to what is wanted, at least one."""
+    return max(1, round(wanted / of)) * of
+
+
+def _taken(stage: Stage, stories: Sequence[Iterator[Signed]], count: int) -> list[list[Event]]:
+    events = [[as_sent(next(story)) for _ in range(count)] for story in stories]
+    stage.note(events)
+    return events
 
 
 def hundred_units(stage: Stage) -> Iterator[Step]:
@@ -112,11 +146,10 @@ def profiled(stage: Stage, folder: Path) -> dict[str, Any]:
     """
     size, found = stage.size, dict[str, Any]()
     for name in ("single", "batch_100"):
-        events = stage.signed(size.single if name == "single" else size.batch_100)
         load = (
-            singles(events, stage.token, SINGLE_CONNECTIONS)
+            singles(stage.signed(size.single), stage.token, SINGLE_CONNECTIONS)
             if name == "single"
-            else batches(events, 100, stage.token, BATCH_CONNECTIONS[100])
+            else stage.in_batches(size.batch_100, size.hundred, HUNDRED_CONNECTIONS)[1]
         )
         with watched(stage.server().processes(), folder, name) as files:
             stage.send(load)
@@ -135,17 +168,23 @@ def bare(stage: Stage, events: Sequence[bytes]) -> Round:
     lines = stage.folder / "events.jsonl"
     lines.write_bytes(b"\n".join(events))
     target = stage.beside(f"bare-{secrets.token_hex(4)}")
-    return yardstick("bare", "--keys", str(stage.keys), "--events", str(lines), "--database", target)
+    return yardstick("bare", "--keys", str(stage.keys), "--events", str(lines), database=target)
 
 
-def yardstick(name: str, *arguments: str) -> dict[str, Any]:
+def yardstick(name: str, *arguments: str, database: str = "") -> dict[str, Any]:
     """Run a yardstick that is a command, and return what it tells.
+
+    Args:
+        name: Its file.
+        arguments: What it is told.
+        database: URL of its database, where it has one.
 
     Raises:
         RuntimeError: It failed.
     """
     command = [sys.executable, str(YARDSTICKS / f"{name}.py"), *arguments]
-    done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
+    env = child_environment({DATABASE: database} if database else None)
+    done = subprocess.run(command, capture_output=True, check=False, env=env)  # noqa: S603
     if done.returncode:
         raise RuntimeError(f"the yardstick {name} failed: {done.stderr.decode()[-2000:]}")
     told: dict[str, Any] = json.loads(done.stdout)

@@ -9,6 +9,7 @@ def markdown(found: Sequence[Table]) -> str:
     """Return tables as they stand in a document."""
     return "\n".join(
         f"**{one.title}**\n\n{_line(one.heads)}{_line('---' for _ in one.heads)}{''.join(map(_line, one.rows))}"
+        + (f"\n{one.note}\n" if one.note else "")
         for one in found
     )
 
@@ -37,7 +38,10 @@ def between(document: str, name: str, text: str) -> str:
     return f"{before}{begin}\n{text.strip()}\n{end}{after}"
 
 
-PRIVATE = {"--database-url": "URL", "--keep-world": "FOLDER", "--profile": "FOLDER"}
+PRIVATE = {
+    "--database-url": "URL", "--keep-world": "FOLDER", "--profile": "FOLDER", "--folder": "FOLDER", "--plot": "FILE",
+    "--markdown": "FILE",
+}  # fmt: skip
 """Options whose values are of one machine, or hold a password, and what stands for them in a document."""
 
 

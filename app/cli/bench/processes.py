@@ -6,21 +6,25 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from types import TracebackType
+from typing import Any, Self
 
 import psycopg
 
-import app
+from app.cli.bench.busy import TICKS
+from app.cli.bench.defaults import child_environment
+from app.cli.bench.ending import undisturbed
 
-ROOT = Path(app.__file__).resolve().parent.parent
 START_SECONDS = 60
 STOP_SECONDS = 30
 POLL_SECONDS = 0.1
 HOST = "127.0.0.1"
-TICKS = os.sysconf("SC_CLK_TCK")
+LAST_LINES, LAST_BYTES = 20, 64 * 1024
+REQUEST_LINE = '"event":"request"'
+"""What the service logs of each request that it answered; says nothing of why a run failed."""
 
 
 def free_port() -> int:
@@ -40,13 +44,13 @@ class Server:
             name: For messages and the name of its log file.
             command: Arguments after the Python interpreter.
             folder: Where it runs and logs.
-            env: Variables beside those of this process.
+            env: Variables beside those of this process, of which no setting of the service is handed on.
             port: Where it will listen.
         """
         self.name, self.port = name, port
         self._command = [sys.executable, "-P", *command]
         self._folder = folder
-        self._env = {**os.environ, **env, "PYTHONPATH": str(ROOT)}
+        self._env = child_environment(env)
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
@@ -74,9 +78,11 @@ class Server:
         Raises:
             RuntimeError: It ended, or does not listen in time; the end of its log is in the text.
         """
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, cwd=self._folder, env=self._env, stdout=log, stderr=log)  # noqa: S603
         try:
+            with self.log.open("ab") as log, undisturbed():
+                self._process = subprocess.Popen(  # noqa: S603 - our own
+                    self._command, cwd=self._folder, env=self._env, stdout=log, stderr=log
+                )
             self._wait(self._process)
         except BaseException:  # Ctrl-C, too: nobody else would stop it
             self.__exit__()
@@ -90,18 +96,34 @@ class Server:
                 if probe.connect_ex((HOST, self.port)) == 0:
                     return
             time.sleep(0.05)
-        raise RuntimeError(f"{self.name} does not listen: {self.log.read_text(errors='replace')[-2000:]}")
+        raise RuntimeError(f"{self.name} does not listen: {self.last_words()}")
 
-    def __exit__(self, *_: object) -> None:
-        """Stop it, gently first."""
+    def __exit__(
+        self, type_: type[BaseException] | None = None, error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:  # fmt: skip
+        """Stop it, gently first; an error of the run is told what the server said last."""
+        del type_, trace
+        if isinstance(error, Exception) and (words := self.last_words()):
+            error.add_note(f"{self.log.name} ends:\n{words}")
         if self._process is None or self._process.poll() is not None:
             return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        with undisturbed():
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def last_words(self) -> str:
+        """Return the last lines of its log, but for those of requests that were answered."""
+        if not self.log.exists():
+            return ""
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - LAST_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+        return "\n".join([line for line in lines if REQUEST_LINE not in line][-LAST_LINES:])
 
     @property
     def pid(self) -> int:
@@ -112,7 +134,7 @@ class Server:
 
     def cpu_seconds(self) -> dict[str, float]:
         """Return user and system time so far: `answers` is the process itself, `writes` its children, the writer."""
-        children = [pid for pid in self._pids() if pid != self.pid]
+        children = _children(self.pid)
         return {"answers": _seconds([self.pid]), **({"writes": _seconds(children)} if children else {})}
 
     def rss_bytes(self) -> int:
@@ -164,15 +186,16 @@ class DatabaseServer:
         return ended + _seconds([self._postmaster, *_children(self._postmaster)])
 
 
-def busy_seconds() -> float:
-    """Return the CPU time of everything on this machine so far, the host's own share of a guest's CPUs included."""
-    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
-    user, nice, system, _, _, irq, softirq, steal = map(int, fields[:8])
-    return (user + nice + system + irq + softirq + steal) / TICKS
-
-
 def _children(pid: int) -> list[int]:
     return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def _family(pid: int) -> list[int]:
+    """Return a process and everything that came of it and lives; whoever has just ended has no children."""
+    try:
+        return [pid, *(each for child in _children(pid) for each in _family(child))]
+    except OSError:
+        return [pid]
 
 
 def _stat(pid: int) -> list[str]:
@@ -203,14 +226,42 @@ def peak_rss_bytes(pid: int) -> int:
     return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
+@contextmanager
+def child(command: Sequence[str], **how: Any) -> "Iterator[subprocess.Popen[bytes]]":
+    """Start a command that does not outlive the block: whatever ends that early kills it, and waits for its end.
+
+    Args:
+        command: The program and its arguments.
+        how: Further arguments of `subprocess.Popen`.
+    """
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        with undisturbed():
+            process = subprocess.Popen(command, **how)  # noqa: S603 - our own
+        yield process
+    finally:
+        if process is not None:
+            with undisturbed():
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+                for pipe in filter(None, (process.stdin, process.stdout, process.stderr)):
+                    pipe.close()
+
+
 def waited(process: "subprocess.Popen[bytes]") -> tuple[float, int]:
-    """Wait for a child to end; returns the CPU seconds it used, start-up included, and its peak of memory, bytes."""
-    peak_bytes = 0
+    """Wait for a child to end; returns the CPU seconds and the memory, bytes, that it and its own children took.
+
+    CPU is that of the whole time, start-up included. Memory is the sum of what each process had resident at most: no
+    less than what all of them had at one time, and what they share is counted for each.
+    """
+    peaks: dict[int, int] = {}
     while True:
-        with suppress(OSError):
-            peak_bytes = max(peak_bytes, peak_rss_bytes(process.pid))
+        for pid in _family(process.pid):
+            with suppress(OSError):
+                peaks[pid] = max(peaks.get(pid, 0), peak_rss_bytes(pid))
         done, status, usage = os.wait4(process.pid, os.WNOHANG)
         if done:
             process.returncode = os.waitstatus_to_exitcode(status)
-            return usage.ru_utime + usage.ru_stime, peak_bytes
+            return usage.ru_utime + usage.ru_stime, sum(peaks.values())
         time.sleep(POLL_SECONDS)

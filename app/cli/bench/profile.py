@@ -12,10 +12,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from app.cli.bench.processes import child
+from app.cli.bench.sources import ROOT
 from app.errors import MissingError
 
 LIBRARIES = {
@@ -24,6 +26,7 @@ LIBRARIES = {
     "pydantic": "pydantic", "json": "json", "pickle": "pickle", "threading": "threads", "queue": "threads",
     "concurrent": "threads", "socket": "asyncio", "selectors": "asyncio",
 }  # fmt: skip
+LIBRARY_FOLDER = "site-packages"
 RATE = 200
 FUNCTIONS = 15
 WAITING = {"Condition.wait", "wait"}
@@ -49,6 +52,8 @@ def need_py_spy() -> str:
 def watched(processes: Mapping[str, int], folder: Path, name: str) -> Iterator[dict[str, Path]]:
     """Profile processes for the length of a block; gives the files, which are there when it has ended.
 
+    A block that ends by an error leaves no profiler behind, and no profile.
+
     Raises:
         MissingError: There is no py-spy.
         RuntimeError: It may not look at the processes, or wrote nothing.
@@ -56,23 +61,35 @@ def watched(processes: Mapping[str, int], folder: Path, name: str) -> Iterator[d
     command, folder = need_py_spy(), folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     files = {part: folder / f"{name}-{part}.speedscope.json" for part in processes}
-    running = [
-        subprocess.Popen(  # noqa: S603 - found above
-            [command, "record", "-r", str(RATE), "-f", "speedscope", "-o", str(files[part]), "-p", str(pid)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )
-        for part, pid in processes.items()
-    ]  # fmt: skip
-    time.sleep(START_SECONDS)
-    try:
+    with ExitStack() as stack:
+        running = [
+            stack.enter_context(
+                child(
+                    [command, "record", "-r", str(RATE), "-f", "speedscope", "-o", str(files[part]), "-p", str(pid)],
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                )
+            )
+            for part, pid in processes.items()
+        ]
+        time.sleep(START_SECONDS)
         yield files
-    finally:
         for process in running:
             process.send_signal(signal.SIGINT)
         said = [process.communicate(timeout=STOP_SECONDS)[1] for process in running]
     for file, words in zip(files.values(), said, strict=True):
         if not file.exists():
             raise RuntimeError(f"py-spy wrote no profile: {words.decode(errors='replace')[-500:]}")
+        _without_machine(file, name)
+
+
+def _without_machine(file: Path, name: str) -> None:
+    """Name files in a profile from `app/` on, or as their library does: where they lie here concerns nobody."""
+    told = json.loads(file.read_bytes())
+    for frame in told["shared"]["frames"]:
+        frame["file"] = short(frame.get("file") or "")
+    told["name"] = name
+    file.write_text(json.dumps(told, separators=(",", ":")))
 
 
 def summed(file: Path) -> dict[str, Any]:
@@ -94,12 +111,21 @@ def summed(file: Path) -> dict[str, Any]:
 
 
 def short(file: str) -> str:
-    """Return the end of a path that says enough: from `app/` on, or the library's own."""
-    parts = Path(file).parts
-    for place, part in enumerate(parts):
-        if part in {"app", "site-packages"}:
-            return "/".join(parts[place + (part == "site-packages") :])
-    return "/".join(parts[-2:])
+    """Return the end of a path that says enough: from `app/` on, or the library's own.
+
+    What is no path from the root on is short already, or no file (`<string>`), and stays as it is: a path that was
+    shortened once must not lose its library the second time.
+    """
+    path = Path(file)
+    if not path.is_absolute():
+        return file
+    if LIBRARY_FOLDER in path.parts:
+        above = len(path.parts) - path.parts[::-1].index(LIBRARY_FOLDER)
+        return "/".join(path.parts[above:])
+    if path.is_relative_to(ROOT):
+        return path.relative_to(ROOT).as_posix()
+    begins = path.parts.index("app") if "app" in path.parts else -2
+    return "/".join(path.parts[begins:])
 
 
 def room_of(file: str) -> str:

@@ -1,6 +1,5 @@
 """The loads of questions: histories and evidence of a ledger of so many events, and the balance of a city."""
 
-import os
 import secrets
 import subprocess
 import sys
@@ -8,9 +7,10 @@ import time
 from collections.abc import Iterator
 
 from app.cli.bench import charter
+from app.cli.bench.defaults import child_environment
 from app.cli.bench.figures import Round
 from app.cli.bench.grown import Grown
-from app.cli.bench.processes import ROOT, waited
+from app.cli.bench.processes import child, waited
 from app.cli.bench.sending import mib
 from app.cli.bench.stage import Stage, environment_of
 from app.cli.bench.stories import LIFE
@@ -18,7 +18,15 @@ from app.cli.bench.traffic import Ask, dealt, get, request
 
 READ_CONNECTIONS, BUNDLE_CONNECTIONS, BALANCE_CONNECTIONS = 16, 2, 2
 Step = tuple[str, Round]
+WARM_UP = 64
 ROW = b'"kind":"event"'
+
+
+def warm(stage: Stage) -> None:
+    """Read a few histories of the grown ledger, which nobody counts: a server's first answers are its slowest."""
+    made, token = stage.grown()
+    asks = [asked(secrets.choice(made.units), token) for _ in range(min(WARM_UP, stage.size.reads))]
+    stage.send(dealt(asks, READ_CONNECTIONS), "grown")
 
 
 def history(stage: Stage) -> Iterator[Step]:
@@ -61,10 +69,12 @@ def fsck(stage: Stage) -> Iterator[Step]:
     made, _ = stage.grown()
     leaves = stage.notes["fsck_leaves"] = made.size()
     command = [sys.executable, "-P", "-m", "app.cli", "fsck", "--json"]
-    env = {**os.environ, **environment_of(made.url, made.folder / "data"), "PYTHONPATH": str(ROOT)}
+    env = child_environment(environment_of(made.url, made.folder / "data"))
     started = time.perf_counter()
-    with (stage.folder / "fsck.json").open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL, env=env)  # noqa: S603
+    with (
+        (stage.folder / "fsck.json").open("wb") as out,
+        child(command, stdout=out, stderr=subprocess.DEVNULL, env=env) as process,
+    ):
         cpu_seconds, peak_bytes = waited(process)
     wall_seconds = time.perf_counter() - started
     if process.returncode:
@@ -78,8 +88,17 @@ def fsck(stage: Stage) -> Iterator[Step]:
 def reconcile(stage: Stage) -> Iterator[Step]:
     """Ask whether the ballots of a city add up: 500 stations, five contests."""
     data = request("GET", "/v1/reconciliation", stage.token)
-    inside = tuple(f'"contest":"{contest}"'.encode() for contest in sorted(charter.CONTESTS))
-    total = f'"quantity":{charter.STATIONS * charter.ballots()}'.encode()
-    asks = [Ask(data, 200, (), (*inside[:1], total)) for _ in range(stage.size.balances)]
+    inside = tuple(piece for contest in sorted(charter.CONTESTS) for piece in balanced(contest))
+    asks = [Ask(data, 200, (), inside) for _ in range(stage.size.balances)]
     stage.notes |= {"reconcile_stations": charter.STATIONS, "reconcile_lots": stage.notes.get("lots", 0)}
     yield "reconcile", stage.send(dealt(asks, BALANCE_CONNECTIONS))
+
+
+def balanced(contest: str) -> tuple[bytes, ...]:
+    """Return what the balance must say of a contest, in this order: each figure's total, and that they add up."""
+    ballots = charter.STATIONS * charter.ballots()
+    voters = charter.STATIONS * charter.VOTERS
+    totals = {"voters": voters, "reserve": ballots - voters, "ordered": ballots, "good": ballots}
+    figures = (f'"figure":"{name}","quantity":{total},' for name, total in totals.items())
+    adds_up = ('"name":"print_ceiling"', '"difference":0,"holds":true')
+    return tuple(piece.encode() for piece in (f'"contest":"{contest}"', *figures, *adds_up))

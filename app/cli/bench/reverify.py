@@ -1,13 +1,11 @@
 """The scenario `reverify`: a ledger of so many events, exported, and verified again from its files alone.
 
-Everything that `custody ledger verify` checks is checked, by that very command in a process of its own: tiles,
-signatures, chains, verdicts, the commitments to every unit's latest event, under a pinned genesis. An answer other
-than PASS ends the run. Making the ledger is not measured.
+Everything that `custody ledger verify` checks is checked, by that very command: tiles, signatures, chains, verdicts,
+the commitments to every unit's latest event, under a pinned genesis. It runs in one process (`reverify`: one core) and,
+in turn with that, in two (`reverify_2`). An answer other than PASS ends the run. Making the ledger is not measured.
 """
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +13,15 @@ from typing import Any
 
 from rich.progress import Progress
 
+from app.cli.bench.defaults import Defaults, child_environment
+from app.cli.bench.figures import Round
 from app.cli.bench.loads import signature_us
-from app.cli.bench.processes import ROOT, waited
+from app.cli.bench.processes import child, waited
+from app.cli.bench.sending import mib
 from app.cli.bench.stories import Stream, streams_of
 from app.cli.bench.world import Founding
 from app.cli.ledger import export_tree
 from app.cli.phone import Phone
-from app.config import Settings
 from app.custody.committing import commit_heads
 from app.ledger.append import read_head
 
@@ -29,36 +29,41 @@ STREAMS = 64
 EVENTS_PER_UNIT = 16
 GROUP = 1024
 GROUPS_PER_COMMITMENT = 4
+PROCESSES = {"reverify": 1, "reverify_2": 2}
+"""With how many processes each row is verified."""
 
 
-def reverify(folder: Path, url: str, events: int, rounds: int, progress: Progress) -> list[dict[str, Any]]:
+def reverify(folder: Path, url: str, events: int, rounds: int, progress: Progress) -> dict[str, list[Round]]:
     """Make the ledger, export it, and verify the files so many times.
 
     Args:
         folder: A fresh one.
         url: An empty database.
         events: How many events the phones sign, beside those of the preparation.
-        rounds: How often the files are verified.
+        rounds: How often the files are verified, each time with one process and with two.
         progress: Shows where the run is.
+
+    Returns:
+        The rounds by the names of `PROCESSES`.
 
     Raises:
         RuntimeError: An event was not accepted, or the files do not verify.
     """
-    founding = Founding(Settings(data_dir=folder / "data", database_url=url))
+    founding = Founding(Defaults(data_dir=folder / "data", database_url=url))
     tree = folder / "tree"
     _fill(founding, events, progress)
     task = progress.add_task("exporting the tree", total=None)
     with founding.db.read() as session:
         export_tree(session, read_head(session), tree, documents=True)
     founding.db.close()
-    progress.update(task, description=f"verifying {events:,} events, {rounds} time(s)", total=rounds)
-    told = []
+    progress.update(task, description=f"verifying {events:,} events, {rounds} time(s)", total=rounds * len(PROCESSES))
+    told: dict[str, list[Round]] = {name: [] for name in PROCESSES}
     for _ in range(rounds):
-        signature = signature_us()
-        told.append({
-            **verified(tree, founding.vkey, founding.genesis, folder / "report.json"), "signature_us": signature,
-        })  # fmt: skip
-        progress.advance(task)
+        for name, processes in PROCESSES.items():
+            signature = signature_us()
+            found = verified(tree, founding.vkey, founding.genesis, folder / "report.json", processes)
+            told[name].append({**found, "signature_us": signature})
+            progress.advance(task)
     return told
 
 
@@ -85,27 +90,27 @@ def _group(founding: Founding, phones: Sequence[Phone], streams: Sequence[Stream
     return len(signed)
 
 
-def verified(tree: Path, vkey: str, genesis: str, answer: Path) -> dict[str, Any]:
-    """Verify exported files with the command that everybody has, and return what its process took.
+def verified(tree: Path, vkey: str, genesis: str, answer: Path, processes: int = 1) -> dict[str, Any]:
+    """Verify exported files with the command that everybody has, and return what its processes took.
 
     Args:
         tree: The files.
         vkey: The ledger's pinned key.
         genesis: The pinned hash of its genesis.
         answer: A file for what the command prints.
+        processes: How many verify; their memory is summed.
 
     Raises:
         RuntimeError: The answer was not PASS.
     """
     command = [sys.executable, "-P", "-m", "app.cli", "ledger", "verify", str(tree), "--json"]
-    command += ["--vkey", vkey, "--genesis", genesis]
-    with answer.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, env={**os.environ, "PYTHONPATH": str(ROOT)})  # noqa: S603
-    cpu_seconds, peak_bytes = waited(process)
+    command += ["--vkey", vkey, "--genesis", genesis, "--processes", str(processes)]
+    with answer.open("wb") as out, child(command, stdout=out, env=child_environment()) as process:
+        cpu_seconds, peak_bytes = waited(process)
     report = json.loads(answer.read_bytes() or b"{}")
     if report.get("result") != "PASS" or process.returncode:
         raise RuntimeError(f"the exported ledger does not verify: {json.dumps(report)[:2000]}")
     return {
         "events": report["size"], "wall_seconds": report["milliseconds"] / 1000,
-        "cpu_seconds": cpu_seconds, "rss_mb": round(peak_bytes / 2**20, 1),
+        "cpu_seconds": cpu_seconds, "peak_rss_mb": mib(peak_bytes), "processes": processes,
     }  # fmt: skip

@@ -12,7 +12,7 @@ from app.cli.bench.fieldday import field_day
 from app.cli.bench.figures import Round, middle, summary
 from app.cli.bench.goals import goals, ratios
 from app.cli.bench.stage import Stage, Told, nothing_told
-from app.cli.bench.traffic import INCLUDED, batches, plain, singles
+from app.cli.bench.traffic import INCLUDED, STORED, dealt, get, plain, singles
 from app.cli.bench.wish import Wish
 from app.db import Database
 
@@ -54,7 +54,8 @@ def run_served(folder: Path, url: str, wish: Wish, progress: Progress) -> dict[s
     told = nothing_told()
     with Stage(folder, url, wish, progress) as stage:
         db = Database(url)
-        environment, empty = report.environment(folder, durability(db)), stored_bytes(db)
+        environment = report.environment(folder, durability(db), wish.load_average)
+        stage.task, empty = task, stored_bytes(db)
         progress.update(task, advance=1, description="warming up")
         _warm_up(stage)
         for number in range(wish.size.rounds):
@@ -72,10 +73,16 @@ def run_served(folder: Path, url: str, wish: Wish, progress: Progress) -> dict[s
 
 
 def _warm_up(stage: Stage) -> None:
+    """Send every server a short load that nobody counts: its first answers are its slowest."""
     events = stage.signed(stage.size.warm_up)
     stage.send(singles(events, stage.token, loads.SINGLE_CONNECTIONS))
     stage.send(plain(events, "/noop", INCLUDED, loads.SINGLE_CONNECTIONS), "noop")
-    stage.send(batches(stage.signed(stage.size.warm_up), 100, stage.token, 8))
+    stage.send(dealt([get(f"/noop/{n}", "") for n in range(len(events))], reading.READ_CONNECTIONS), "noop")
+    few = [stream[:1] for stream in events[: loads.SINGLE_CONNECTIONS]]
+    stage.send(plain(few, "/naive", STORED, loads.SINGLE_CONNECTIONS), "naive")
+    stage.send(stage.in_batches(stage.size.warm_up, stage.size.hundred, loads.HUNDRED_CONNECTIONS)[1])
+    if {"history", "bundle"} & {*stage.wish.scenarios}:
+        reading.warm(stage)
 
 
 def _result(stage: Stage, told: Told, environment: dict[str, Any], stored: float) -> dict[str, Any]:
@@ -94,4 +101,5 @@ def _result(stage: Stage, told: Told, environment: dict[str, Any], stored: float
         "yardsticks": {name: row for name, row in rows.items() if name in YARDSTICKS},
         "storage": storage, "notes": stage.notes, **({"profile": profile} if profile else {}),
     }  # fmt: skip
-    return {**found, "ratios": ratios(told), "goals": goals(found, told)}
+    own_rate = stage.wish.open_rate is not None
+    return {**found, "ratios": ratios(told), "goals": goals(found, told, own_rate=own_rate)}

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,9 +11,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from app.cli.bench.defaults import child_environment
 from app.cli.bench.figures import Round, latencies
-from app.cli.bench.processes import HOST, ROOT, DatabaseServer, Server, busy_seconds
+from app.cli.bench.processes import HOST, DatabaseServer, Server
+from app.cli.bench.proofs import verify_sample
 from app.cli.bench.traffic import Ask, Load
+from app.ledger.note import VerifierKey
 
 SHOWN = 1500
 CPUS = os.cpu_count() or 1
@@ -30,15 +32,29 @@ class Answered:
     sent: float
     done: float
 
+    @property
+    def seconds(self) -> float:
+        """How long it took, from when the request was due."""
+        return self.done - self.due
 
-def send(load: Load, server: Server, folder: Path, database: DatabaseServer | None = None) -> Round:
+
+def send(
+    load: Load, server: Server, folder: Path, database: DatabaseServer | None = None, key: VerifierKey | None = None
+) -> Round:
     """Send a load from a process of its own and return what it and the server's processes took.
+
+    Args:
+        load: What is sent.
+        server: Whose processes are watched.
+        folder: For the files of the driver.
+        database: The PostgreSQL server, where there is one that we can see.
+        key: The key that the server's ledger signs with, where there is a ledger; its receipts are verified by it.
 
     Raises:
         RuntimeError: An answer was not as expected, or none came; the text shows it.
     """
     told, answered = exchange(load, server, folder, database)
-    hold(answered)
+    hold(answered, key)
     return told
 
 
@@ -52,9 +68,7 @@ def exchange(
     """
     server.forget_peak()
     before, behind = server.cpu_seconds(), database.cpu_seconds() if database else 0.0
-    busy, started = busy_seconds(), time.perf_counter()
     driven = _driven(load, server.port, folder)
-    busy, whole = busy_seconds() - busy, time.perf_counter() - started
     used = {name: seconds - before.get(name, 0.0) for name, seconds in server.cpu_seconds().items()}
     answered = list(_answers(load, folder))
     told: Round = {
@@ -62,13 +76,14 @@ def exchange(
         "cpu_seconds": sum(used.values()), "driver_cpu_seconds": driven["cpu_seconds"],
         "rss_mb": mib(server.rss_bytes()), "peak_rss_mb": mib(server.peak_rss_bytes()),
         **{f"{name}_cpu_seconds": seconds for name, seconds in used.items()},
-        **latencies([each.done - each.due for each in answered]),
+        **latencies([each.seconds for each in answered]),
     }  # fmt: skip
     if database is not None:
         told["database_cpu_seconds"] = database.cpu_seconds() - behind
-    # The driver's own start is counted with the others, and so is its time: some tenths of a second.
     ours = sum(used.values()) + driven["cpu_seconds"] + told.get("database_cpu_seconds", 0.0)
-    told["others_percent"] = round(max(0.0, 100 * (busy - ours) / (CPUS * whole)), 1)
+    told["others_percent"] = others_percent(driven["busy_seconds"] - ours, driven["wall_seconds"])
+    if load.repeat_seconds is not None:
+        told["repeated"] = int(driven["repeated"])
     kinds = sorted({each.ask.kind for each in answered} - {""})
     if kinds:
         told["kinds"] = {kind: _of_kind(answered, kind) for kind in kinds}
@@ -87,21 +102,28 @@ def _of_kind(answered: Sequence[Answered], kind: str) -> dict[str, Any]:
     mine = [each for each in answered if each.ask.kind == kind]
     return {
         "requests": len(mine), "events": sum(each.ask.events for each in mine),
-        **latencies([each.done - each.due for each in mine]),
+        **latencies([each.seconds for each in mine]),
     }  # fmt: skip
 
 
-def hold(answered: Sequence[Answered]) -> None:
-    """Hold every answer to what it must say.
+def others_percent(seconds: float, wall_seconds: float) -> float:
+    """Return the share of the machine that CPU seconds of nobody's here are, within the driver's own loop."""
+    return round(max(0.0, 100 * seconds / (CPUS * wall_seconds)), 1)
+
+
+def hold(answered: Sequence[Answered], key: VerifierKey | None = None) -> None:
+    """Hold every answer to what it must say, and verify a sample of the receipts where the ledger's key is given.
 
     Raises:
-        RuntimeError: One was not as expected; the text counts them and shows the first.
+        RuntimeError: One was not as expected; the text counts them and shows the first. Or a receipt does not verify.
     """
     bad = [each for each in answered if not as_expected(each.ask, each.answer)]
     if bad:
         head, _, body = bad[0].answer.partition(b"\r\n\r\n")
         shown = (head.split(b"\r\n", 1)[0] + b" " + body)[:SHOWN].decode("utf-8", "replace")
         raise RuntimeError(f"{len(bad)} of {len(answered)} answers are not as expected; the first of them: {shown}")
+    if key is not None:
+        verify_sample([(each.ask, each.answer) for each in answered], key)
 
 
 def as_expected(ask: Ask, answer: bytes) -> bool:
@@ -129,9 +151,10 @@ def _driven(load: Load, port: int, folder: Path) -> dict[str, float]:
             spans.append(mine)
     files = {name: str(folder / f"{name}.bin") for name in ("requests", "answers", "times", "lengths")}
     plan = folder / "plan.json"
-    plan.write_text(json.dumps({"host": HOST, "port": port, **files, "connections": spans, "due": load.due}))
+    how = {"due": load.due, "repeat_seconds": load.repeat_seconds}
+    plan.write_text(json.dumps({"host": HOST, "port": port, **files, "connections": spans, **how}))
     command = [sys.executable, "-P", "-m", "app.cli.bench.driver", str(plan)]
-    done = subprocess.run(command, capture_output=True, check=False, env={"PYTHONPATH": str(ROOT)})  # noqa: S603
+    done = subprocess.run(command, capture_output=True, check=False, env=child_environment())  # noqa: S603
     (folder / "requests.bin").unlink()
     if done.returncode:
         raise RuntimeError(f"the load could not be sent: {done.stderr.decode()[-2000:]}")

@@ -1,32 +1,27 @@
 """What a scenario over HTTP finds: a founded ledger with signed streams, the service and the yardsticks running."""
 
 import json
-import secrets
-import time
 from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
-import httpx
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
-from app.canon import JsonValue, jcs
+from app.cli.bench.defaults import Defaults
 from app.cli.bench.figures import Round
 from app.cli.bench.grown import Grown, opened, place
-from app.cli.bench.processes import HOST, DatabaseServer, Server
+from app.cli.bench.processes import DatabaseServer, Server
 from app.cli.bench.sending import send
 from app.cli.bench.stories import Stream, streams_of
-from app.cli.bench.traffic import Event, Load
+from app.cli.bench.tokens import Pass, pass_of
+from app.cli.bench.traffic import Event, Load, at_rate, batches, seconds_of, shares
 from app.cli.bench.wish import Size, Wish
-from app.cli.bench.world import ORIGIN, Founding
-from app.cli.phone import Phone
+from app.cli.bench.world import Founding
 from app.clock import SystemClock
-from app.config import Settings
-from app.keys.signing import sign_compact
-
-TOKEN_SECONDS = 60
+from app.ledger.note import VerifierKey
 
 
 @dataclass(slots=True)
@@ -37,15 +32,19 @@ class Stage:
     url: str
     wish: Wish
     progress: Progress
+    task: TaskID | None = None
+    """Shows what is being done."""
     streams: list[Stream] = field(default_factory=list)
-    token: str = ""
     sent_bytes: int = 0
     sent_events: int = 0
     notes: dict[str, Any] = field(default_factory=dict)
     _servers: dict[str, Server] = field(default_factory=dict)
     _database: DatabaseServer | None = None
     _stack: ExitStack = field(default_factory=ExitStack)
-    _grown: tuple[Grown, str] | None = None
+    _pass: Pass | None = None
+    _ledger_keys: dict[str, VerifierKey] = field(default_factory=dict)
+    """The key that each server's ledger signs with, by the server's name."""
+    _grown: tuple[Grown, Pass] | None = None
     boxes: list[str] = field(default_factory=list)
     heaps: list[list[str]] = field(default_factory=list)
 
@@ -68,21 +67,24 @@ class Stage:
             self._serve("service", Server.service(self.folder, environment_of(self.url, self.folder / "data")))
             self._serve("noop", Server.app("noop", self.folder))
             self._serve("naive", Server.app("naive", self.folder, naive))
-            self.token = token(self._servers["service"], self.streams[0].here)
-        except BaseException:
-            self._stack.close()
+            self._pass = pass_of(self._servers["service"], self.streams[0].here)
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Stop every server, and drop what is not kept."""
-        self._stack.close()
+    def __exit__(
+        self, type_: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop every server, and drop what is not kept; an error is told what the servers said last."""
+        self._stack.__exit__(type_, error, trace)
 
     def _serve(self, name: str, server: Server) -> None:
         self._servers[name] = self._stack.enter_context(server)
 
     def _prepare(self) -> None:
-        size, founding = self.size, Founding(Settings(data_dir=self.folder / "data", database_url=self.url))
+        size, founding = self.size, Founding(Defaults(data_dir=self.folder / "data", database_url=self.url))
+        self._ledger_keys["service"] = VerifierKey.parse(founding.vkey)
         phones = founding.enrol(2 * size.streams)
         units = founding.commission(phones[0], size.streams * size.units)
         if "two_signatures" in self.wish.scenarios:
@@ -94,6 +96,18 @@ class Stage:
         founding.close(phones)
         self.streams = streams_of(phones, units, SystemClock().now_ms)
         self.keys.write_text(json.dumps(founding.jwks))
+
+    @property
+    def token(self) -> str:
+        """An access token to the service, young enough for a load."""
+        if self._pass is None:
+            raise RuntimeError("the service does not run yet")
+        return self._pass.text
+
+    def says(self, text: str) -> None:
+        """Show what is being done."""
+        if self.task is not None:
+            self.progress.update(self.task, description=text)
 
     def server(self, name: str = "service") -> Server:
         """Return a running server."""
@@ -109,6 +123,15 @@ class Stage:
         self.note(made)
         return made
 
+    def in_batches(self, count: int, size: int, connections: int) -> tuple[list[list[Event]], Load]:
+        """Sign about `count` events for whole batches of `size`; returns them by stream, and as a load."""
+        connections = min(connections, len(self.streams))
+        each, step = shares(len(self.streams), connections, size)
+        used = self.streams[: each * connections]
+        made = [stream.take(max(1, round(count / len(used) / step)) * step) for stream in used]
+        self.note(made)
+        return made, batches(made, size, self.token, connections)
+
     def note(self, made: list[list[Event]]) -> None:
         """Count events that will be stored."""
         self.sent_events += sum(map(len, made))
@@ -117,7 +140,13 @@ class Stage:
     def send(self, load: Load, name: str = "service") -> Round:
         """Send a load to a server and hold every answer to what it must say."""
         database = self._database if name in {"service", "naive", "grown"} else None
-        return send(load, self._servers[name], self.folder, database)
+        return send(load, self._servers[name], self.folder, database, self._ledger_keys.get(name))
+
+    def send_open(self, name: str, load: Load, requests_per_second: float) -> Round:
+        """Send a load as an open one, and show how long it will take."""
+        opened_load = at_rate(load, requests_per_second)
+        self.says(f"{name}: {requests_per_second:,.0f} requests a second for {seconds_of(opened_load):,.0f} s")
+        return self.send(opened_load)
 
     def grown(self) -> tuple[Grown, str]:
         """Return the ledger whose histories are read, served as `grown`, and a token for it; made when first asked."""
@@ -130,33 +159,16 @@ class Stage:
             reader = made.officer()
             self._serve("grown", Server.service(made.folder, environment_of(made.url, made.folder / "data"), "grown"))
             self.progress.remove_task(task)
-            self._grown = made, token(self._servers["grown"], reader)
-        return self._grown
+            self._grown = made, pass_of(self._servers["grown"], reader)
+        return self._grown[0], self._grown[1].text
 
 
 def environment_of(url: str, data: Path) -> dict[str, str]:
-    """Return the settings with which the benchmark serves a ledger."""
-    return {"CUSTODY_DATA_DIR": str(data), "CUSTODY_DATABASE_URL": url, "CUSTODY_LOG_LEVEL": "ERROR"}
+    """Return the settings with which the benchmark serves a ledger: where it is; everything else is at its default.
 
-
-def token(server: Server, phone: Phone) -> str:
-    """Return an access token of a phone, as it asks for one.
-
-    Raises:
-        RuntimeError: The service gives none.
+    So each request has its line in the log, as it has in production: some five microseconds, and a write.
     """
-    claims: JsonValue = {
-        "iss": phone.kid, "sub": phone.kid, "aud": ORIGIN, "exp": int(time.time()) + 240, "jti": secrets.token_hex(16),
-    }  # fmt: skip
-    form = {
-        "grant_type": "client_credentials",
-        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        "client_assertion": sign_compact(jcs(claims), phone.key, "JWT"),
-    }
-    answer = httpx.post(f"http://{HOST}:{server.port}/oauth/token", data=form, timeout=TOKEN_SECONDS)
-    if answer.status_code != 200:
-        raise RuntimeError(f"the service gives no token: {answer.text[:500]}")
-    return str(answer.json()["access_token"])
+    return {"CUSTODY_DATA_DIR": str(data), "CUSTODY_DATABASE_URL": url}
 
 
 Told = dict[str, list[Round]]

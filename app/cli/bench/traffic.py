@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.cli.bench.processes import HOST
 
-INCLUDED, ACCEPTED = b'"state":"included"', b'"result":"accepted"'
+INCLUDED, ACCEPTED, PROOF = b'"state":"included"', b'"result":"accepted"', b'"proof":{'
 STORED = b'"state":"stored"'
 
 
@@ -40,10 +40,15 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What every connection sends in order, and, for an open load, when each request is due (seconds)."""
+    """What every connection sends in order, and, for an open load, when each request is due (seconds).
+
+    With `repeat_seconds` a connection that is turned away (503 with Retry-After) sends the same request again when it
+    was told to, as phones do, for so long from the start.
+    """
 
     connections: list[list[Ask]]
     due: list[list[float]] | None = None
+    repeat_seconds: float | None = None
 
     @property
     def events(self) -> int:
@@ -67,16 +72,21 @@ def request(method: str, path: str, token: str, body: bytes = b"") -> bytes:
 
 
 def post(event: Event, token: str, path: str = "/v1/events", *, kind: str = "") -> Ask:
-    """Return the POST of one event, which must be accepted and included, with its own hash in the receipt."""
+    """Return the POST of one event: accepted, included and proven, with its own hash in the receipt."""
     data = request("POST", path, token, event.body)
-    return Ask(data, 201, ((INCLUDED, 1), (ACCEPTED, 1)), (b'"event":"' + event.hash + b'"',), kind)
+    return Ask(data, 201, recorded(1), (b'"event":"' + event.hash + b'"',), kind)
 
 
 def post_batch(events: Sequence[Event], token: str, *, kind: str = "") -> Ask:
-    """Return the POST of several events; each must be accepted and included, in order."""
+    """Return the POST of several events; each must be accepted, included and proven, in order."""
     data = request("POST", "/v1/events/batch", token, batch_body([event.body for event in events]))
     inside = tuple(b'"event":"' + event.hash + b'"' for event in events)
-    return Ask(data, 200, ((INCLUDED, len(events)), (ACCEPTED, len(events))), inside, kind, len(events))
+    return Ask(data, 200, recorded(len(events)), inside, kind, len(events))
+
+
+def recorded(count: int) -> tuple[tuple[bytes, int], ...]:
+    """Return what stands so many times in an answer to so many events, all of them recorded as they should be."""
+    return tuple((piece, count) for piece in (INCLUDED, ACCEPTED, PROOF))
 
 
 def get(path: str, token: str, *inside: bytes, kind: str = "") -> Ask:
@@ -99,8 +109,23 @@ def singles(streams: Sequence[Sequence[Event]], token: str, connections: int) ->
     return Load([[post(event, token) for event in in_turn(streams[n::connections])] for n in range(connections)])
 
 
+def shares(streams: int, connections: int, size: int) -> tuple[int, int]:
+    """Return how a load of whole batches is dealt: a last batch of less would be told as one of `size`.
+
+    Args:
+        streams: How many there are, at least as many as connections.
+        connections: Over how many the batches are dealt.
+        size: Events in a batch.
+
+    Returns:
+        How many streams each connection carries, and of how many events what each stream gives is a multiple.
+    """
+    each = max(count for count in range(1, streams // connections + 1) if size % count == 0)
+    return each, size // each
+
+
 def batches(streams: Sequence[Sequence[Event]], size: int, token: str, connections: int) -> Load:
-    """Return batches of `size`; each connection carries its own share of the streams, in turn."""
+    """Return batches of `size`; each connection carries its own share of the streams, in turn (`shares`)."""
     made = []
     for first in range(connections):
         mine = in_turn(streams[first::connections])
@@ -135,3 +160,8 @@ def at_rate(load: Load, requests_per_second: float) -> Load:
                 due[number].append(arrival / requests_per_second)
                 arrival += 1
     return Load(load.connections, due)
+
+
+def seconds_of(load: Load) -> float:
+    """Return when the last request of an open load is due."""
+    return max((moments[-1] for moments in load.due or () if moments), default=0.0)

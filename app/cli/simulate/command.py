@@ -1,5 +1,6 @@
 """`custody simulate --nation`: drive two fractions of the elections of 2024, and say what the whole would need."""
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -8,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli.bench.disk import parent_of_run, refuse_unwritable
+from app.cli.bench.options import refuse_other_server
 from app.cli.simulate import tables
 from app.cli.simulate.counts import counts
 from app.cli.simulate.giving import give
@@ -43,9 +46,19 @@ def register(app: typer.Typer) -> None:
         ] = False,
         database_url: Annotated[
             str,
-            typer.Option(help="A PostgreSQL server; databases of its own are made and dropped. SQLite when absent."),
+            typer.Option(
+                help="A PostgreSQL server, where databases of its own are made and dropped; a password may come from "
+                "PGPASSWORD. SQLite when absent."
+            ),
         ] = "",
         data: Annotated[Path | None, typer.Option(help="An empty folder that keeps ledgers and keys.")] = None,
+        folder: Annotated[
+            Path | None,
+            typer.Option(
+                help="Where the run makes its own folder, and removes it again, without --data; the system's folder "
+                "for temporary files when absent, unless that is memory."
+            ),
+        ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print data.")] = False,
         out: Annotated[Path | None, typer.Option(help="Write the figures to a file, as data.")] = None,
         markdown: Annotated[
@@ -53,15 +66,21 @@ def register(app: typer.Typer) -> None:
         ] = None,
         yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a run that needs much disk.")] = False,
     ) -> None:
-        """Drive two fractions of a national election over HTTP, and reckon what the whole nation would need."""
+        """Drive two fractions of a national election over HTTP, and reckon what the whole nation would need.
+
+        Everything but what is named here is at its default: settings of the service in the environment (CUSTODY_…) are
+        not read, so no run ever touches a database that they name.
+        """
+        load_average = os.getloadavg()[0]
         if not nation_:
             raise typer.BadParameter("Say what to simulate: --nation.")
         if grain not in GRAINS:
             raise typer.BadParameter(f"--grain is one of {', '.join(GRAINS)}.")
+        if data is not None and folder is not None:
+            raise typer.BadParameter("--data names the folder of the run itself, --folder the one above it.")
         fractions = _two(fraction or list(DEFAULT_FRACTIONS))
-        for path in (out, markdown):
-            if path is not None and not path.absolute().parent.is_dir():
-                raise typer.BadParameter(f"There is no folder {path.absolute().parent}.")
+        refuse_unwritable(out, markdown)
+        refuse_other_server(database_url)
         chosen: Grain = "box" if grain == "box" else "field"
         name = f"{'plan' if dry_run else 'postgresql' if database_url else 'sqlite'} {grain}"
         if markdown is not None and markdown.exists():  # before the work, not after it
@@ -74,9 +93,10 @@ def register(app: typer.Typer) -> None:
         }  # fmt: skip
         if not dry_run:
             refuse_too_large(found)
-            with working_folder(data) as folder:
-                check_disk(folder, counted, yes=yes)
-                told["runs"] = drive(folder, database_url, found, chosen, seed)
+            parent = None if data is not None else parent_of_run(folder, is_ours=not database_url)
+            with working_folder(data, parent) as own:
+                check_disk(own, counted, yes=yes)
+                told["runs"] = drive(own, database_url, found, chosen, seed, load_average)
         told["nation"] = whole_of(counts(sample(nation(), Fraction(1), seed), chosen))
         if dry_run:
             made = zip(found, counted, strict=True)

@@ -14,16 +14,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-import httpx
 from rich.progress import Progress, TaskID
 
 from app.canon import JsonValue
 from app.cli.bench.databases import durability
+from app.cli.bench.defaults import Defaults
+from app.cli.bench.figures import latencies
 from app.cli.bench.processes import HOST, DatabaseServer, Server
 from app.cli.bench.report import environment
-from app.cli.bench.sending import send
+from app.cli.bench.sending import exchange, hold
+from app.cli.bench.stage import environment_of
+from app.cli.bench.tokens import Pass, pass_of
 from app.cli.bench.traffic import Ask, Event, Load, post_batch
-from app.cli.demo.wire import Door, KeyLogin, token_request
+from app.cli.demo.wire import Door, KeyLogin
 from app.cli.init import found_here
 from app.cli.phone import Phone, Signed, ids_commitment
 from app.cli.simulate import documents as doc
@@ -33,7 +36,7 @@ from app.cli.simulate.facts import GENERAL
 from app.cli.simulate.journey import Goods, Journey, event_of, goods_of
 from app.cli.simulate.nation import ELECTIONS
 from app.cli.simulate.sample import Sample
-from app.cli.simulate.storage import log_position, stored
+from app.cli.simulate.storage import log_position, recorded, stored
 from app.cli.simulate.story import LABELS_PER_BLOCK, PHASES, Act, Grain, pieces
 from app.clock import SystemClock
 from app.config import Settings
@@ -45,6 +48,7 @@ from app.db import Database
 from app.ids import new_event_id
 from app.keys.signing import sign_jws
 from app.ledger.highwater import HighWater
+from app.ledger.note import VerifierKey
 
 LEDGER = "nation"
 ORIGIN = f"simulate.custody.localhost/ledger/{LEDGER}"
@@ -53,8 +57,11 @@ BATCH, CONNECTIONS, PHONES = 100, 8, 16
 WAVE_EVENTS = 20_000
 """So many are signed and kept before they are sent."""
 SUMMED = ("events", "requests", "wall_seconds", "cpu_seconds", "answers_cpu_seconds", "writes_cpu_seconds",
-          "database_cpu_seconds", "driver_cpu_seconds", "sent_bytes")  # fmt: skip
-HIGHEST = ("p50_ms", "p99_ms", "max_ms", "peak_rss_mb")
+          "database_cpu_seconds", "driver_cpu_seconds", "sent_bytes", "signatures")  # fmt: skip
+SIGNATURE = b'"protected":'
+"""Stands once in each signature of an envelope, and nowhere else in it: the payload is base64url."""
+PUBLISHED = 2 + len(ELECTIONS)
+"""Events that no phase sends: genesis, policy, a plan for each election."""
 
 
 @dataclass(slots=True)
@@ -72,7 +79,10 @@ class Run:
     cast: Cast = field(init=False)
     server: Server = field(init=False)
     door: Door = field(init=False)
+    key: VerifierKey = field(init=False)
+    token: Pass = field(init=False)
     database: DatabaseServer | None = None
+    load_average: float = 0.0
     told: list[dict[str, Any]] = field(default_factory=list)
     now_ms: int = 0
 
@@ -80,13 +90,14 @@ class Run:
         """Found, enrol, play both elections, measure, and return everything as data.
 
         Raises:
-            RuntimeError: An answer was not as it must be, or the ledger holds another number of events than were sent.
+            RuntimeError: An answer was not as it must be; or what was sent, or what the ledger holds, is not what was
+                counted beforehand.
             DemoError: The service refused something of the preparation.
         """
         expected = counts(self.found, self.grain)
         self.task = self.progress.add_task(f"{self.found.fraction}: founding", total=2 * expected.total("events"))
         self.goods, self.now_ms = goods_of(self.found, self.grain, self.seed), SystemClock().now_ms()
-        settings = Settings(data_dir=self.folder / "data", database_url=self.url)
+        settings = Defaults(data_dir=self.folder / "data", database_url=self.url)
         self._found(settings)
         db = Database(settings.url())
         try:
@@ -95,25 +106,25 @@ class Run:
             db.close()
 
     def _measured(self, db: Database, settings: Settings, expected: Counts) -> dict[str, Any]:
-        machine, empty, log = environment(self.folder, durability(db)), stored(db), log_position(db)
+        machine = environment(self.folder, durability(db), self.load_average)
+        empty, log = stored(db), log_position(db)
         self.database = DatabaseServer.behind(self.url) if self.url else None
-        variables = {
-            "CUSTODY_DATA_DIR": str(settings.data_dir), "CUSTODY_DATABASE_URL": settings.database_url,
-            "CUSTODY_LEDGER": LEDGER, "CUSTODY_LOG_LEVEL": "ERROR",
-        }  # fmt: skip
+        variables = {**environment_of(settings.database_url, settings.data_dir), "CUSTODY_LEDGER": LEDGER}
         login = KeyLogin(self.cast.founders[0].key, ORIGIN)
         with (
             Server.service(self.folder, variables) as self.server,
             closing(Door(f"http://{HOST}:{self.server.port}", login)) as self.door,
         ):
+            self.token = pass_of(self.server, self.cast.founders[0])
             sizes = self._publish()
             self._play()
-            recorded = self._check(expected)
+            size = self._check(expected)
         self._commit(settings, db)
+        self._hold_ledger(db, expected)
         written, full = log_position(db), stored(db)
         self.progress.update(self.task, description=f"{self.found.fraction}: done")
         return {
-            "fraction": str(self.found.fraction), "environment": machine, "recorded": recorded,
+            "fraction": str(self.found.fraction), "environment": machine, "recorded": size,
             "things": expected.things,
             "sent": {what: expected.total(what) for what in ADDED},
             "phases": self.told, "documents": sizes, "stored": {"empty": empty, "full": full},
@@ -130,6 +141,7 @@ class Run:
             keys, LEDGER, founders, [], author=author.kid, event_id=new_event_id(self.now_ms, secrets.token_bytes(10)),
             at_ms=self.now_ms, policy_signers=2,
         )  # fmt: skip
+        self.key = keys.ledger.verifier()
         receipt = found_here(settings, keys, sign_jws(payload, [p.key for p in self.cast.founders]), self.now_ms)
         author.seq, author.prev = 1, receipt.event
 
@@ -175,7 +187,7 @@ class Run:
         self._tick(SETTING_UP)
         streams = [[event_of(signed) for signed in stream] for stream in enrolments(self.cast, self.found, self.now_ms)]
         self.progress.update(self.task, advance=sum(map(len, streams)))
-        self._send(GENERAL, SETTING_UP, iter([_offices(streams, self._token())]))
+        self._send(GENERAL, SETTING_UP, iter([_offices(streams, self.token.text)]))
         self._labels()
         for election in ELECTIONS:
             journey = Journey(self.cast, self.goods, election, self.now_ms)
@@ -183,7 +195,7 @@ class Run:
                 self._tick(f"{election} {phase}")
                 journey.now_ms = self.now_ms
                 if lanes := journey.lanes(phase):
-                    self._send(election, phase, self._signed(journey, lanes, self._token(), phase))
+                    self._send(election, phase, self._signed(journey, lanes, phase))
 
     def _tick(self, doing: str) -> None:
         """Go on to another phase: time has passed, and every phone has seen the newest checkpoint."""
@@ -191,34 +203,31 @@ class Run:
         self.now_ms = SystemClock().now_ms()
         self.cast.see(self.door.request("GET", f"/ledger/{LEDGER}/checkpoint", anonymous=True).text)
 
-    def _signed(self, journey: Journey, lanes: list[list[Act]], token: str, phase: str) -> Iterator[Load]:
+    def _signed(self, journey: Journey, lanes: list[list[Act]], phase: str) -> Iterator[Load]:
         """Sign lanes wave by wave and yield each wave as a load."""
         make = _phones if phase == "station_day" else _offices
         for wave in waves(lanes):
             streams = [[journey.sign(act) for act in lane] for lane in wave]
             self.progress.update(self.task, advance=sum(map(len, streams)))
-            yield make(streams, token)
+            yield make(streams, self.token.text)
 
     def _send(self, election: str, phase: str, loads: Iterator[Load]) -> None:
-        """Send the loads of a phase and keep what they took."""
+        """Send the loads of a phase and keep what they took; percentiles are over the requests of all of them."""
         summed: Counter[str] = Counter()
-        highest: Counter[str] = Counter()
+        seconds: list[float] = []
+        peak_rss_mb = 0.0
         for load in loads:
-            took = send(load, self.server, self.folder, self.database)
-            took["sent_bytes"] = sum(len(ask.data) for asks in load.connections for ask in asks)
+            took, answered = exchange(load, self.server, self.folder, self.database)
+            hold(answered, self.key)
+            sent = [ask.data for asks in load.connections for ask in asks]
+            took |= {"sent_bytes": sum(map(len, sent)), "signatures": sum(data.count(SIGNATURE) for data in sent)}
             summed.update({name: took[name] for name in SUMMED if name in took})
-            for name in HIGHEST:
-                highest[name] = max(highest[name], took.get(name, 0))
+            seconds += [each.seconds for each in answered]
+            peak_rss_mb = max(peak_rss_mb, took["peak_rss_mb"])
             self.progress.update(self.task, advance=load.events)
-        self.told.append({"election": election, "phase": phase, **summed, **highest})
-
-    def _token(self) -> str:
-        answer = httpx.post(
-            f"http://{HOST}:{self.server.port}/oauth/token", data=token_request(self.cast.founders[0].key, ORIGIN)
-        )
-        if answer.status_code != httpx.codes.OK:
-            raise RuntimeError(f"the service gives no token: {answer.text[:500]}")
-        return str(answer.json()["access_token"])
+        self.told.append({
+            "election": election, "phase": phase, **summed, **latencies(seconds), "peak_rss_mb": peak_rss_mb,
+        })  # fmt: skip
 
     # -- afterwards ----------------------------------------------------------------------------------
 
@@ -231,20 +240,27 @@ class Run:
             continue
 
     def _check(self, expected: Counts) -> int:
-        """Hold the ledger to what was sent; returns its size, the service's own events included."""
-        sent = sum(row["events"] for row in self.told) + sum(
+        """Hold what was sent to the plan, and ask for discrepancies; returns the ledger's size, all events included."""
+        blocks = sum(  # of labels: an event each, with one signature
             -(-len(self.goods.units_of(code)) // LABELS_PER_BLOCK) for code in {code for _, code in self.goods.acts}
         )
-        if sent != expected.total("events"):
-            _fail(f"{sent} events were sent, the plan counts {expected.total('events')}")
+        for what in ("events", "signatures"):
+            sent = sum(row[what] for row in self.told) + blocks
+            if sent != expected.total(what):
+                _fail(f"{sent} {what} were sent, the plan counts {expected.total(what)}")
         size = int(self.door.get("/v1/ledger")["size"])
-        published = 1 + 1 + len(ELECTIONS)
-        if size < sent + published:
-            _fail(f"the ledger has {size} leaves, and {sent + published} events were accepted")
         found = self.door.pages("/v1/discrepancies", status="open")
         if found:
             _fail(f"{len(found)} discrepancies are open, the first: {found[0]}")
         return size
+
+    def _hold_ledger(self, db: Database, expected: Counts) -> None:
+        """Hold what the ledger's tables have, when nobody writes any more, to the plan: as many, and not one more."""
+        found = recorded(db)
+        wanted = {"events": expected.total("events") + PUBLISHED, "links": expected.total("links")}
+        for what, count in wanted.items():
+            if found[what] != count:
+                _fail(f"the ledger has {found[what]} {what}, the plan counts {count}")
 
 
 def _fail(sentence: str) -> NoReturn:

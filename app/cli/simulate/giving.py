@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from app.cli.bench.report import disk
 from app.cli.simulate.tables import Sheet, between, sentences
 from app.cli.simulate.tables import markdown as as_markdown
 
@@ -19,7 +20,7 @@ def give(
     told: dict[str, Any], sheets: Sequence[Sheet], name: str, *, as_json: bool, out: Path | None,
     markdown: Path | None,
 ) -> None:  # fmt: skip
-    """Write the files that were asked for, then print.
+    """Print, then write the files that were asked for: what was measured is never lost to a file.
 
     Args:
         told: All figures.
@@ -32,6 +33,10 @@ def give(
     Raises:
         RefusedError: It lacks them.
     """
+    if as_json:
+        print(json.dumps(told, indent=1))
+    else:
+        _show(told, sheets)
     if out is not None:
         _write(out, json.dumps(told, indent=1) + "\n")
     if markdown is not None:
@@ -39,9 +44,9 @@ def give(
         section = _head(told) + (f"{said}\n" if said else "") + as_markdown(sheets)
         given = markdown.read_text(encoding="utf-8") if markdown.exists() else None
         _write(markdown, between(given, name, section) if given is not None else section)
-    if as_json:
-        print(json.dumps(told, indent=1))
-        return
+
+
+def _show(told: dict[str, Any], sheets: Sequence[Sheet]) -> None:
     console = Console()
     wide = Console(width=WIDEST)
     console.print(_head(told).strip(), highlight=False, soft_wrap=True)
@@ -73,8 +78,8 @@ def _head(told: dict[str, Any]) -> str:
     fractions = " and ".join(run["fraction"] for run in told["runs"])
     return (
         f"Measured on {day}: {fractions} of the nation, grain `{told['grain']}`, seed {told['seed']}; {env['cpu']}, "
-        f"{env['usable_cpus']} CPUs, Python {env['python']}; {env['durability']}; fdatasync {env['fdatasync_ms']} ms; "
-        f"load {env['load_average']:.1f} when it began. Service, database and load driver share the machine.\n\n"
+        f"{env['usable_cpus']} CPUs, Python {env['python']}, code {env['code']}; {env['durability']}; {disk(env)}load "
+        f"{env['load_average']:.1f} before it began. Service, database and load driver share the machine.\n\n"
     )
 
 

@@ -23,8 +23,8 @@ DRIVERS = {
 }  # fmt: skip
 """What each family of tables grows with, and what it might grow with instead."""
 UTILISATION = 0.5
-TICK_SECONDS = 0.01
 """Share of a core that a plan may use at the peak; the other half is for bursts, checkpoints, a failing neighbour."""
+TICK_SECONDS = 0.01
 SPARE_DISK = 1.3
 """Room for dead rows, vacuum and the next weeks."""
 
@@ -153,12 +153,22 @@ def _peak(window: Window, small: Told, large: Told, nation: Told) -> Told:
     }  # fmt: skip
 
 
+def worst_of(peaks: Sequence[Told]) -> Told:
+    """Return the peak that needs most cores, service and database together; of equal ones that of most events."""
+    return max(peaks, key=lambda peak: (peak["cores"] + (peak["database_cores"] or 0.0), peak["needed"]))
+
+
 def machines(storage: Told, peaks: Sequence[Told], large: Told, nation: Told) -> list[Told]:
-    """Return what an average city, the largest one and the nation need: disk, and cores at each one's worst peak."""
+    """Return what an average city, the largest one and the nation need: disk, and cores at the worst of the peaks.
+
+    Memory is that of the one service that was measured, over one ledger of its size. The nation has many of both, and
+    nothing is said of what they need.
+    """
     scales = (
         ("city of average size", 1 / CITIES), ("largest city", LARGEST_CITY_STATIONS / STATIONS), ("nation", 1.0),
     )  # fmt: skip
-    worst = max(peaks, key=lambda peak: float(peak["needed"]))
+    worst = worst_of(peaks)
+    memory = max(row.get("peak_rss_mb", 0) for row in large["phases"]) * 2**20
     return [
         {
             "where": where, "stations": round(STATIONS * share), "events": round(size_of(nation, "events") * share),
@@ -167,7 +177,7 @@ def machines(storage: Told, peaks: Sequence[Told], large: Told, nation: Told) ->
             "log": storage["log"]["high"] * share if "log" in storage else None,
             "peak": worst["name"], "needed": worst["needed"] * share, "cores": worst["cores"] * share,
             "database_cores": None if worst["database_cores"] is None else worst["database_cores"] * share,
-            "memory": max(row.get("peak_rss_mb", 0) for row in large["phases"]) * 2**20,
+            "memory": memory if share < 1 else None,
             "hot": storage["families"]["units"]["high"] * share,
         }
         for where, share in scales

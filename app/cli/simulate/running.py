@@ -1,19 +1,20 @@
 """Where a simulation runs: whether it fits, in which folder, over which database, and what an interruption leaves."""
 
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from app.cli.bench.databases import fresh_database
+from app.cli.bench.defaults import without_settings
+from app.cli.bench.ending import ended_by_signals
 from app.cli.simulate.counts import Counts
 from app.cli.simulate.documents import MAX_PLACES, MAX_STATIONS, places
 from app.cli.simulate.driven import Run
@@ -24,7 +25,8 @@ from app.cli.simulate.tables import size
 from app.errors import RefusedError
 
 BYTES_PER_EVENT = 12_000
-"""Of disk that a run may need: stored rows, and requests and answers of the wave under way. Measured: 3 to 6 kB."""
+"""Of disk that a run may need. Measured are 2.7 to 4.9 kB an event that stay in the tables (docs/capacity.md); the rest
+is room for SQLite's log, the service's own, and requests and answers of the wave under way."""
 ASK_ABOVE_BYTES = 4 * 2**30
 FREE_SHARE = 0.8
 EXIT_INTERRUPTED = 130
@@ -61,13 +63,20 @@ def check_disk(folder: Path, counted: Sequence[Counts], *, yes: bool) -> None:
     if needed > ASK_ABOVE_BYTES and not yes:
         if not sys.stdin.isatty():
             raise RefusedError(f"{said} Say --yes to go on.")
-        if not typer.confirm(f"{said} Go on?"):
+        if not typer.confirm(f"{said} Go on?", err=True):
             raise RefusedError("Nothing was done.")
 
 
 @contextmanager
-def working_folder(data: Path | None) -> Iterator[Path]:
+def working_folder(data: Path | None, parent: Path | None = None) -> Iterator[Path]:
     """Give the folder of the runs; one of our own goes when all is well, and stays when it was interrupted.
+
+    Within the block no setting of the service stands in the environment, and the first signal ends it: clean-up is not
+    disturbed by a second one. What servers said last is told with an error.
+
+    Args:
+        data: The folder; one of our own when absent.
+        parent: Where that is made.
 
     Raises:
         RefusedError: The one that was named is not empty.
@@ -76,10 +85,15 @@ def working_folder(data: Path | None) -> Iterator[Path]:
         if data.exists() and (not data.is_dir() or any(data.iterdir())):
             raise RefusedError(f"{data} is not an empty folder.")
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder = data or Path(tempfile.mkdtemp(prefix="custody-simulate-"))
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    folder = data or Path(tempfile.mkdtemp(prefix="custody-simulate-", dir=parent))
     try:
-        yield folder
+        with ended_by_signals(), without_settings():
+            try:
+                yield folder
+            except Exception as error:
+                for note in getattr(error, "__notes__", ()):  # the error itself is one line
+                    typer.echo(note, err=True)
+                raise
     except KeyboardInterrupt:
         kept = f"What was made is in {folder} (databases on PostgreSQL are dropped); remove it when you like."
         Console(stderr=True).print(f"Interrupted: nothing is running any more. {kept}", highlight=False, soft_wrap=True)
@@ -87,8 +101,6 @@ def working_folder(data: Path | None) -> Iterator[Path]:
     except BaseException:
         _clear(folder, data)
         raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
     _clear(folder, data)
 
 
@@ -97,11 +109,9 @@ def _clear(folder: Path, data: Path | None) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _interrupt(_signal: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def drive(folder: Path, database_url: str, found: Sequence[Sample], grain: Grain, seed: int) -> list[dict[str, Any]]:
+def drive(
+    folder: Path, database_url: str, found: Sequence[Sample], grain: Grain, seed: int, load_average: float
+) -> list[dict[str, Any]]:
     """Drive every fraction, each over a database of its own, with bars where a person is looking."""
     bars = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
@@ -113,5 +123,6 @@ def drive(folder: Path, database_url: str, found: Sequence[Sample], grain: Grain
             own = folder / f"fraction-{n}"
             own.mkdir()
             with fresh_database(database_url, own) as url:
-                runs.append(Run(own, url if database_url else "", one, grain, seed, bars).drive())
+                run = Run(own, url if database_url else "", one, grain, seed, bars, load_average=load_average)
+                runs.append(run.drive())
     return runs

@@ -1,4 +1,4 @@
-"""How many bytes each family of tables holds, indexes included, and how much log was written."""
+"""How many bytes each family of tables holds, indexes included, how much log was written, and what was recorded."""
 
 from collections import Counter
 
@@ -50,3 +50,17 @@ def log_position(db: Database) -> int | None:
         return None
     with db.read() as session:
         return int(session.exec_driver_sql("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn").scalar() or 0)
+
+
+OWN_EVENTS = ("heads.commit", "verdict")
+"""What the service says by itself, as time passes; everything else in a ledger somebody sent."""
+_EVENTS = text("SELECT type, count(*) FROM event GROUP BY type")
+_LINKS = text("SELECT count(*) FROM event_unit WHERE seq IS NOT NULL")
+
+
+def recorded(db: Database) -> dict[str, int]:
+    """Return how many events the ledger has that somebody sent, and how many links the chains of its units have."""
+    with db.read() as session:
+        by_type = {str(type_): int(count) for type_, count in session.execute(_EVENTS)}
+        links = int(session.execute(_LINKS).scalar() or 0)
+    return {"events": sum(count for type_, count in by_type.items() if type_ not in OWN_EVENTS), "links": links}

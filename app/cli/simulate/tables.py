@@ -11,7 +11,7 @@ from app.cli.simulate import facts
 from app.cli.simulate.documents import MAX_PLACES, MAX_STATIONS, places_of
 from app.cli.simulate.facts import ABROAD, GENERAL, REGIONAL
 from app.cli.simulate.nation import ELECTIONS, Nation, Province
-from app.cli.simulate.reckoning import UTILISATION
+from app.cli.simulate.reckoning import UTILISATION, worst_of
 from app.errors import RefusedError
 
 Told = dict[str, Any]
@@ -133,7 +133,8 @@ def measured_sheets(told: Told) -> list[Sheet]:
         grown = [f"{name} {size(run['stored']['full'][name])}" for name in run["stored"]["full"]]
         note = (
             f"{run['sent']['events']:,} events, {run['sent']['links']:,} links, {run['sent']['signatures']:,} "
-            f"signatures; all accepted and included, no discrepancy. Stored: {', '.join(grown)}."
+            "signatures, as many as were counted beforehand; all accepted, included and proven, no discrepancy. "
+            f"Stored: {', '.join(grown)}."
         )
         columns = ("phase", "events", "events/s", "service µs", "of it the writer", *database, "bytes sent", "p50 ms",
                    "p99 ms")  # fmt: skip
@@ -199,8 +200,9 @@ def _machines_sheet(rows: Sequence[Told]) -> Sheet:
              number(row["cores"]), number(row["database_cores"]), size(row["memory"]), size(row["hot"])]
             for row in rows
         ],
-        "Both elections. Disk: the top of the range and 30 % more, backups not counted. Cores: at the worst of the "
-        "peaks. Tables of units: what is read and changed again and again, and should fit memory.",
+        "Both elections. Disk: the top of the range and 30 % more, backups not counted. Cores: at the peak that needs "
+        "most of them. Service memory: of the one service measured here, over one ledger of its size; the many of the "
+        "nation were not measured. Tables of units: what is read and changed again and again, and should fit memory.",
     )  # fmt: skip
 
 
@@ -208,7 +210,7 @@ def sentences(told: Told) -> list[str]:
     """Return what follows in a few sentences, so that no prose has to repeat the figures."""
     nation, reckoned = told["nation"], told["reckoned"]
     storage, peaks, machine = reckoned["storage"], reckoned["peaks"], reckoned["machines"][-1]
-    worst = max(peaks, key=lambda peak: float(peak["needed"]))
+    worst = worst_of(peaks)
     hop = next(peak for peak in peaks if peak["phase"] == "to_station")
     database = "" if worst["database_cores"] is None else f" and {number(worst['database_cores'])} of PostgreSQL"
     log = "" if "log" not in storage else f" Its log archive takes {size(machine['log'])} more."
