@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from app.audit.leaf import read_leaf
 from app.audit.rows import DAY_MS, day_of
-from app.custody._tables import EVENT, OUTCOME
+from app.custody._tables import CHARTER, EVENT, OUTCOME
 from app.custody.details import LedgerGenesis, LedgerRekey
 from app.db import ReadSession
 from app.errors import TamperError
@@ -74,7 +74,7 @@ def keys_ever(session: ReadSession, ledger_id: int, size: int) -> list[VerifierK
         select(EVENT.c.leaf_index)
         .outerjoin(OUTCOME, (OUTCOME.c.ledger_id == EVENT.c.ledger_id) & (OUTCOME.c.hash == EVENT.c.hash))
         .where(
-            EVENT.c.ledger_id == ledger_id, EVENT.c.type == "ledger.rekey", EVENT.c.leaf_index < size,
+            EVENT.c.ledger_id == ledger_id, CHARTER, EVENT.c.type == "ledger.rekey", EVENT.c.leaf_index < size,
             (EVENT.c.result == "accepted") | (OUTCOME.c.outcome == "accepted"),
         )
     )  # fmt: skip

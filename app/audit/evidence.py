@@ -12,7 +12,7 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union
 
 from app.audit.bundle import Bundle, write_bundle
 from app.audit.leaf import Recorded, read_leaf
@@ -20,7 +20,7 @@ from app.audit.page import verify_page
 from app.audit.scope import Scope
 from app.audit.units import look_up
 from app.canon import JsonValue, b64url_encode, jcs
-from app.custody._tables import EVENT, EVENT_UNIT, OUTCOME, PRIVATE
+from app.custody._tables import CHARTER, EVENT, EVENT_UNIT, OUTCOME, PRIVATE
 from app.custody.committing import prove_units
 from app.custody.details import LabelsIssue, PlanPublish, PolicyPublish
 from app.custody.heads import HeadProof
@@ -193,12 +193,12 @@ class _Gathering:
 
     def _labels(self) -> None:
         """Take the issues of the labels that the unit and its containers ever had."""
-        rows = self.session.execute(
-            select(LABEL.c.block).where(
-                LABEL.c.ledger_id == self.ledger_id,
-                LABEL.c.unit.in_(sorted(self.focus)) | LABEL.c.label.in_(sorted(self.focus)),
-            )
-        )
+        # Two ways in, each by its key: joined by OR, the database would read every label.
+        ways = [
+            select(LABEL.c.block).where(LABEL.c.ledger_id == self.ledger_id, column.in_(sorted(self.focus)))
+            for column in (LABEL.c.unit, LABEL.c.label)
+        ]
+        rows = self.session.execute(union(*ways))
         self._take(self._indexes_of({row[0] for row in rows}))
 
     def _in_force(self) -> None:
@@ -211,7 +211,7 @@ class _Gathering:
             select(EVENT.c.leaf_index, OUTCOME.c.outcome_index)
             .outerjoin(OUTCOME, (OUTCOME.c.ledger_id == EVENT.c.ledger_id) & (OUTCOME.c.hash == EVENT.c.hash))
             .where(
-                EVENT.c.ledger_id == self.ledger_id, EVENT.c.type.in_(types), EVENT.c.leaf_index <= until,
+                EVENT.c.ledger_id == self.ledger_id, CHARTER, EVENT.c.type.in_(types), EVENT.c.leaf_index <= until,
                 (EVENT.c.result == "accepted") | (OUTCOME.c.outcome == "accepted"),
             )
         )  # fmt: skip

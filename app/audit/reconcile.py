@@ -23,7 +23,7 @@ from app.audit.balance import FIGURES, GOOD_CONDITIONS, Balance, Contribution, I
 from app.audit.places import Answer
 from app.audit.scope import Scope, subtree
 from app.canon import JsonValue, b64url_decode
-from app.custody._tables import EVENT, OUTCOME, PUBLISHES, TALLY
+from app.custody._tables import CHARTER, EVENT, OUTCOME, TALLY
 from app.db import ReadSession
 from app.errors import MissingError
 from app.keys.grants import Viewer
@@ -207,7 +207,7 @@ def _in_force(
         select(effect, EVENT.c.leaf_index, EVENT.c.hash, LEAF.c.leaf)
         .join(LEAF, and_(LEAF.c.ledger_id == ledger_id, LEAF.c.leaf_index == EVENT.c.leaf_index))
         .outerjoin(OUTCOME, outcome)
-        .where(EVENT.c.ledger_id == ledger_id, PUBLISHES, EVENT.c.type == type_)
+        .where(EVENT.c.ledger_id == ledger_id, CHARTER, EVENT.c.type == type_)
         .where(or_(EVENT.c.result == "accepted", OUTCOME.c.outcome_index.is_not(None)))
         .order_by(effect.desc())
     )

@@ -28,8 +28,9 @@ META = Table(
     sqlite_strict=True,
 )
 
-PUBLISHES = text("type IN ('policy.publish', 'plan.publish')")
-"""What the few events that publish a document are found by, among millions; a query must say just this to be helped."""
+CHARTER = text("type IN ('policy.publish', 'plan.publish', 'ledger.rekey', 'agency.join', 'founders.change')")
+"""What the few events are found by, among millions, that publish a document or change the ledger's keys, agencies or
+founders; a query must say just this to be helped, and then which of them it means."""
 
 EVENT = Table(
     "event",
@@ -53,7 +54,7 @@ EVENT = Table(
     PrimaryKeyConstraint("ledger_id", "leaf_index"),
     UniqueConstraint("ledger_id", "hash"),
     UniqueConstraint("ledger_id", "event_id", "author", "twin"),
-    Index("ix_event_published", "ledger_id", "leaf_index", sqlite_where=PUBLISHES, postgresql_where=PUBLISHES),
+    Index("ix_event_charter", "ledger_id", "leaf_index", sqlite_where=CHARTER, postgresql_where=CHARTER),
     info={"citus": "ledger_id"},
     sqlite_strict=True,
 )

@@ -84,6 +84,7 @@ LABEL = Table(
     Column("successor", Str),
     PrimaryKeyConstraint("ledger_id", "label"),
     Index("ix_label_block", "ledger_id", "block"),
+    Index("ix_label_unit", "ledger_id", "unit"),
     info={"citus": "ledger_id"},
     sqlite_strict=True,
 )
