@@ -6,6 +6,7 @@ a founded ledger with policy and plan on it (tests/house.py).
 
 import logging
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from app.db import Database
 from tests.house import House
 from tests.postgres import drop_database, fresh_database, running_postgres
 from tests.strategies import LONG
+
+# Whoever runs the suite under nohup has this signal ignored, and so would every process that a test interrupts by it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # An ordinary run tries the same examples every time and never judges how fast it is: a slow machine is no bug.
 settings.register_profile(
