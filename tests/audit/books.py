@@ -1,7 +1,7 @@
 """What the auditor's tests share: a town per database for a whole file, viewers, and a count of statements."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,3 +65,24 @@ def statements(town: Town) -> Iterator[list[tuple[str, Any]]]:
         yield ran
     finally:
         event.remove(town.db.read_engine, "before_cursor_execute", note)
+
+
+def plan_steps(town: Town, ran: list[tuple[str, Any]]) -> list[str]:
+    """Return every step of SQLite's own plans for the questions among these statements."""
+    asked = [(sql, values) for sql, values in ran if sql.startswith(("SELECT", "WITH"))]
+    with town.db.read() as session:
+        return [
+            str(row[3])
+            for sql, values in asked
+            for row in session.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", tuple(values))
+        ]
+
+
+def walks(steps: list[str], tables: Iterable[str]) -> list[str]:
+    """Return the steps over these tables that name no more of the key than the ledger, or name it by a range."""
+    named = tuple(f"{verb} {table} " for table in tables for verb in ("SCAN", "SEARCH"))
+    return [step for step in steps if step.startswith(named) and not _is_keyed(step)]
+
+
+def _is_keyed(step: str) -> bool:
+    return "AND " in step.rpartition("(")[2] and "<?" not in step and ">?" not in step
