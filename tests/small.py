@@ -80,7 +80,10 @@ def station(id_: str, voters: int, district: str = "DAPIL-1") -> dict[str, Any]:
     return {
         "place": id_, "voters": voters,
         "districts": [{"contest": "PILGUB", "district": "64"}, {"contest": "PILWALI", "district": district}],
-        "kit": [{"item": "BOX_TPS", "quantity": 2}, {"item": "BALLOT", "contest": "PILGUB", "quantity": voters}],
+        "kit": [
+            {"item": "BOX_TPS", "quantity": 2},
+            *({"item": "BALLOT", "contest": c, "quantity": voters + (voters * 25 + 999) // 1000} for c in ("PILGUB", "PILWALI")),
+        ],
         "deliver_by": "2024-11-26T23:59:59+08:00",
     }  # fmt: skip
 

@@ -203,7 +203,17 @@ def test_a_database_of_the_revision_before_goes_on_with_every_row(town: Town, da
     house.db.close()
 
 
-NEW_FORM = {"ledger_leaf", "ledger_name", "event_unit"}
+NEW_FORM = {
+    "ledger_leaf",
+    "ledger_name",
+    "event_unit",
+    "discrepancy",
+    "gap",
+    "incident",
+    "inspection",
+    "stowage",
+    "supply",
+}
 
 
 def _leaves(house: House) -> dict[int, bytes]:

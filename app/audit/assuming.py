@@ -235,6 +235,8 @@ def _as_acted_on(scene: Scene, unit: str, link: Link | None) -> dict[str, Any]:
         return {"flag_since": {act.partition(".")[0]: _UNKNOWN_INDEX}}
     if act == "unit.destroy":
         return {"quantity": next((line.quantity for line in told.lines if line.unit == unit), 0)}
+    if act == "unit.pack":
+        return {"quantity": 0}  # what else was packed may have been little enough for the container
     if act == "lot.move":
         return _other_lot(scene, unit)
     return {}

@@ -30,8 +30,13 @@ WORDS = {
     "resolved": {"id": "selesai oleh peristiwa berikutnya", "en": "resolved by a later event"},
 }
 RULE_WORDS = {
+    "CAPACITY_EXCEEDED": "melebihi daya muat wadah", "KIT_EXCEEDED": "melebihi kebutuhan TPS menurut rencana",
+    "KIT_SHORT": "perlengkapan TPS kurang menurut rencana", "NOT_IN_KIT": "tidak ada dalam rencana TPS",
+    "WRONG_STOP": "di luar rute rencana",
     "CLOCK_SUSPECT": "jam perangkat perlu diperiksa", "DAMAGED": "rusak", "EARLY_RELEASE": "keluar sebelum jadwal",
     "EVENT_ID_REUSE": "nomor peristiwa dipakai dua kali", "HANDOVER_CONTRADICTED": "serah terima bertentangan",
+    "INSPECTION_INCOMPLETE": "pemeriksaan belum lengkap",
+    "INSPECTION_NOT_COUNTED": "hasil pemeriksaan tidak dihitung",
     "LATE": "terlambat", "LINE_CONFLICT": "baris serah terima bertentangan", "MANDATE_EXPIRED": "di luar masa mandat",
     "MISSING_SEEN": "barang yang dicatat hilang terlihat", "MOVED_UNDER_HOLD": "berpindah dalam penahanan",
     "NO_ESCORT": "tanpa pengawalan", "OVER": "lebih", "OVERDUE": "melewati tenggat",
@@ -43,7 +48,8 @@ RULE_WORDS = {
     "SELF_ACCEPT": "kedua sisi oleh petugas yang sama", "SEQUENCE_FORK": "urutan perangkat bercabang",
     "SEQUENCE_GAP": "urutan perangkat belum lengkap", "SHORT": "kurang", "SPLIT_VIEW": "riwayat buku besar berbeda",
     "UNKNOWN_LABEL": "label tidak dikenal", "UNSEALED": "belum disegel", "UNSOLICITED": "kiriman tanpa pelepasan",
-    "WRONG_DAPIL": "tertukar dapil", "WRONG_DEST": "salah tujuan", "WRONG_KIND": "salah jenis",
+    "WITNESS_REFUSED": "saksi menolak menandatangani", "WRONG_DAPIL": "tertukar dapil",
+    "WRONG_DEST": "salah tujuan", "WRONG_KIND": "salah jenis",
 }  # fmt: skip
 """Rule in Indonesian, for people; a rule that is not here is told by its code."""
 
@@ -61,7 +67,7 @@ def list_discrepancies(
         ledger_id: The ledger.
         viewer: Who asks.
         rule: Of this rule, such as `SHORT`.
-        status: `open` or `resolved`.
+        status: `open`, `explained` or `resolved`.
         unit: About this unit (or unknown label).
         handover: About the handover of this release.
         place: Noted for this place or one below it.
@@ -140,6 +146,8 @@ def _as_json(found: Discrepancy, event: Any, places: Places) -> Answer:
         "unit": found.unit, "handover": found.handover, "place": found.place, "place_name": places.name(found.place),
         "agency": found.agency, "claimed_at": utc(found.at_ms), "claimed_local": places.local(found.at_ms, found.place),
         "facts": facts, "ended_index": found.ended_index,
+        "explained": [{"agency": agency, "event": by, "reason": reason} for agency, by, reason, _ in found.explained],
+        "objections": list(found.objections),
         "event": {
             "event": event["hash"], "index": found.leaf_index, "type": event["type"], "result": event["result"],
             "code": event["code"], "agency": event["agency"], "officer": event["officer"], "place": event["place"],

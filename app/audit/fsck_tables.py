@@ -18,7 +18,10 @@ from app.custody._tables import (
     DISCREPANCY,
     EVENT,
     EVENT_UNIT,
+    GAP,
     HANDOVER,
+    INCIDENT,
+    INSPECTION,
     META,
     OUTCOME,
     PRIVATE,
@@ -26,20 +29,34 @@ from app.custody._tables import (
     TALLY,
     WAITING,
 )  # fmt: skip
-from app.custody.state import Discrepancy, EventRef, Facts, Handover, Meta, Shard, Tally, Waiting
+from app.custody.state import (
+    Discrepancy,
+    EventRef,
+    Facts,
+    Gap,
+    Handover,
+    Incident,
+    Inspection,
+    Meta,
+    Shard,
+    Tally,
+    Waiting,
+)
 from app.db import ReadSession, encode_json, metadata
 from app.errors import ServiceError
 from app.ids import is_unit_id
 from app.keys._tables import DEVICE, KEY
 from app.keys.state import Device, Key
-from app.units._tables import ALIAS, CONTAINMENT, DOCUMENT, LABEL, PLACE, SEAL, UNIT
+from app.units._tables import ALIAS, CONTAINMENT, DOCUMENT, LABEL, PLACE, SEAL, STOWAGE, SUPPLY, UNIT
 from app.units.documents import Policy, document_hash, parse_document
-from app.units.state import Alias, Containment, Label, Seal, Unit
+from app.units.state import Alias, Containment, Label, Seal, Stowage, Supply, Unit
 
 RECORDS: tuple[tuple[Table, type, str], ...] = (
     (META, Meta, "id"), (KEY, Key, "kid"), (DEVICE, Device, "kid"), (UNIT, Unit, "unit"), (LABEL, Label, "label"),
     (ALIAS, Alias, "code"), (SEAL, Seal, "number"), (CONTAINMENT, Containment, "id"), (HANDOVER, Handover, "release"),
     (WAITING, Waiting, "hash"), (DISCREPANCY, Discrepancy, "id"), (TALLY, Tally, "id"), (SHARD, Shard, "origin"),
+    (GAP, Gap, "id"), (INCIDENT, Incident, "id"), (INSPECTION, Inspection, "id"),
+    (STOWAGE, Stowage, "unit"), (SUPPLY, Supply, "id"),
 )  # fmt: skip
 """Tables that keep one frozen record a row, as the walk makes it."""
 

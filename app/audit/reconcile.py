@@ -3,7 +3,8 @@
 `reconcile` answers `GET /v1/reconciliation`, `figure_events` gives the events behind one figure, page by page.
 The arithmetic is `app.audit.balance`; here stands only where its contributions come from: the tally (insert-only,
 one row per event and figure), the lots as they are, and the plan and policy in force (domain reference section
-11). Nothing is balanced automatically: a difference stays until an event explains it.
+11). Nothing is balanced automatically: a difference is open until the holder's side and another agency have signed
+an explanation of just that difference, and its figures stay as they are even then.
 
 Only lots of accountable goods of a contest count: ballot papers. A lot is accounted for where it was labelled,
 wherever it goes, and what is allocated also where its station is. A viewer of a part of the country sees the lots
@@ -12,7 +13,7 @@ goods came in there.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import orjson
@@ -23,7 +24,8 @@ from app.audit.balance import FIGURES, GOOD_CONDITIONS, Balance, Contribution, I
 from app.audit.places import Answer
 from app.audit.scope import Scope, subtree
 from app.canon import JsonValue, b64url_decode
-from app.custody._tables import CHARTER, EVENT, OUTCOME, TALLY
+from app.custody._tables import CHARTER, EVENT, GAP, OUTCOME, TALLY
+from app.custody.state import Gap
 from app.db import ReadSession
 from app.errors import MissingError
 from app.keys.grants import Viewer
@@ -34,6 +36,9 @@ from app.units._tables import UNIT
 from app.units.documents import Plan, Policy, reserve
 from app.units.state import Unit
 
+_GAP = tuple(GAP.c[field.name] for field in fields(Gap))
+Explained = Mapping[tuple[str, int, int], Gap]
+"""What was explained, by contest, identity and difference."""
 EVENTS_PER_FIGURE = 20
 MAX_EVENTS = 500
 
@@ -92,7 +97,8 @@ def reconcile(
 
     Returns:
         `contests`: each with `figures` (name, quantity, `count`, first `events`, `next`) and `identities`
-        (number, name, left, right, difference, `holds`).
+        (number, name, left, right, difference, `holds`, `state`: `holds`, `open`, `explained` or None where the
+        question has no meaning, and who has `explained` it so far).
 
     Raises:
         MissingError: No such place for this viewer, no such election, no policy in force then, or `size` beyond
@@ -100,10 +106,10 @@ def reconcile(
     """
     question = _question(session, ledger_id, viewer, election, place, size)
     found = balance(_contributions(session, question))
-    limit = min(events_per_figure, MAX_EVENTS)
+    limit, explained = min(events_per_figure, MAX_EVENTS), _explained(session, question, place)
     return {
         "election": question.election, "place": place, "size": size,
-        "contests": [_contest(one, limit) for one in found if contest in {None, one.contest}],
+        "contests": [_contest(one, limit, explained) for one in found if contest in {None, one.contest}],
     }  # fmt: skip
 
 
@@ -139,10 +145,11 @@ def figure_events(
 # -- telling ---------------------------------------------------------------------------------------------
 
 
-def _contest(of: Balance, limit: int) -> Answer:
+def _contest(of: Balance, limit: int, explained: Explained) -> Answer:
+    identities = [(each, explained.get((of.contest, each.number, each.difference))) for each in of.identities()]
     return {
         "contest": of.contest, "figures": [_figure(of, name, limit) for name in FIGURES],
-        "identities": [_identity(identity) for identity in of.identities()],
+        "identities": [_identity(identity, gap) for identity, gap in identities],
     }  # fmt: skip
 
 
@@ -164,15 +171,41 @@ def _figure(of: Balance, name: str, limit: int, after: int = 0) -> Answer:
     }  # fmt: skip
 
 
-def _identity(identity: Identity) -> Answer:
+def _identity(identity: Identity, gap: Gap | None) -> Answer:
+    by: list[JsonValue] = [
+        {"agency": agency, "event": event, "reason": reason}
+        for agency, event, reason, _ in (gap.explained if gap is not None else ())
+    ]
+    state = None if identity.holds is None else "holds" if identity.holds else "open"
+    if state == "open" and gap is not None and gap.closed_index is not None:
+        state = "explained"
     return {
         "number": identity.number, "name": identity.name, "left": _side(identity.left), "right": _side(identity.right),
-        "difference": identity.difference, "holds": identity.holds,
+        "difference": identity.difference, "holds": identity.holds, "state": state,
+        "explained": by if state != "holds" else [],
     }  # fmt: skip
 
 
 def _side(terms: Mapping[str, int]) -> Answer:
     return {"total": sum(terms.values()), "terms": dict(terms)}
+
+
+def _explained(session: ReadSession, question: Question, place: str | None) -> Explained:
+    """Return what was explained of this election and place, as known at the size that is asked for."""
+    here = GAP.c.place == place if place is not None else GAP.c.place.is_(None)
+    query = select(*_GAP).where(
+        GAP.c.ledger_id == question.scope.ledger_id, GAP.c.election == question.election, here
+    )  # fmt: skip
+    found = [Gap(*row) for row in session.execute(query)]
+    if question.size is not None:
+        found = [_as_of(gap, question.size) for gap in found if gap.leaf_index < question.size]
+    return {(gap.contest, gap.identity, gap.difference): gap for gap in found}
+
+
+def _as_of(gap: Gap, size: int) -> Gap:
+    """Return a gap as it was told at a tree size."""
+    closed = gap.closed_index if gap.closed_index is not None and gap.closed_index < size else None
+    return replace(gap, closed_index=closed, explained=tuple(one for one in gap.explained if one[3] < size))
 
 
 # -- asking ----------------------------------------------------------------------------------------------

@@ -20,10 +20,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from sqlalchemy import BindParameter, ColumnElement, Select, Text, and_, bindparam, func, or_, select, true, type_coerce
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    func,
+    not_,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
 from sqlalchemy.sql.expression import CTE
 
-from app.custody._tables import DISCREPANCY, EVENT, EVENT_UNIT, HANDOVER
+from app.custody._tables import DISCREPANCY, EVENT, EVENT_UNIT, HANDOVER, INCIDENT, INSPECTION
 from app.db import Int, ReadSession, Str
 from app.errors import MissingError
 from app.keys.grants import Viewer
@@ -152,6 +165,33 @@ class Scope:
             self.unit_in(DISCREPANCY.c.unit),
             DISCREPANCY.c.handover.in_(seen),
         )
+
+    def incident_in(self) -> Predicate:
+        """Return the predicate over `incident`: reported or owned here by us, or of goods that we see.
+
+        A confidential one is seen by its reporter's agency, its owner and who sees every agency here.
+        """
+        if self.everything:
+            return true()
+        subject = select(EVENT_UNIT.c.leaf_index).where(
+            EVENT_UNIT.c.ledger_id == self.ledger_id, self.unit_in(EVENT_UNIT.c.unit)
+        )
+        ours = or_(self.agency_is(INCIDENT.c.agency), self.agency_is(INCIDENT.c.owner))
+        told = and_(not_(INCIDENT.c.confidential), INCIDENT.c.leaf_index.in_(subject))
+        return or_(and_(self.place_in(INCIDENT.c.place), ours), told)
+
+    def inspection_in(self) -> Predicate:
+        """Return the predicate over `inspection`: by our agency, or opened where our agency holds goods.
+
+        A plan stands at the seat of its author, and is seen by his agency and who sees every agency there.
+        """
+        if self.everything:
+            return true()
+        ours = select(UNIT.c.place).where(
+            UNIT.c.ledger_id == self.ledger_id, UNIT.c.parent.is_(None), UNIT.c.agency == self.viewer.agency
+        )
+        here = and_(INSPECTION.c.status != "planned", INSPECTION.c.place.in_(ours))
+        return and_(self.place_in(INSPECTION.c.place), or_(self.agency_is(INSPECTION.c.agency), here))
 
     def agency_is(self, column: ColumnElement[str]) -> Predicate:
         """Return the predicate that an agency's records are the viewer's to see."""

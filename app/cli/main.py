@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from sqlalchemy.exc import DBAPIError
 
-from app.cli import client, export, founder, fsck, init, ledger, ledgers, migrate, serve, verify, witness
+from app.cli import client, export, founder, fsck, init, ledger, ledgers, migrate, plan, sample, serve, verify, witness
 from app.cli.bench import command as bench
 from app.cli.demo import command as demo
 from app.cli.simulate import command as simulate
@@ -23,7 +23,8 @@ app = typer.Typer(
     add_completion=False,
 )
 for topic in (
-    demo, serve, init, founder, migrate, client, verify, fsck, ledger, ledgers, export, witness, bench, simulate,
+    demo, serve, init, founder, migrate, plan, client, verify, fsck, ledger, ledgers, export, witness, sample, bench,
+    simulate,
 ):  # fmt: skip
     topic.register(app)
 

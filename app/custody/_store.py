@@ -7,7 +7,10 @@ from app.custody._tables import (
     DISCREPANCY,
     EVENT,
     EVENT_UNIT,
+    GAP,
     HANDOVER,
+    INCIDENT,
+    INSPECTION,
     META,
     PRIVATE,
     SHARD,
@@ -15,7 +18,7 @@ from app.custody._tables import (
     WAITING,
 )
 from app.custody.heads import Place
-from app.custody.state import Discrepancy, EventRef, Handover, Meta, Shard, Tally, Waiting
+from app.custody.state import Discrepancy, EventRef, Gap, Handover, Incident, Inspection, Meta, Shard, Tally, Waiting
 from app.db import Session, WriteSession, decode_json, encode_json
 from app.ledger.amendable import Tiles
 from app.rows import RecordTable, among, bulk_insert, run, run_many
@@ -24,6 +27,9 @@ METAS = RecordTable(META, Meta, "id")
 HANDOVERS = RecordTable(HANDOVER, Handover, "release")
 WAITINGS = RecordTable(WAITING, Waiting, "hash")
 DISCREPANCIES = RecordTable(DISCREPANCY, Discrepancy, "id")
+GAPS = RecordTable(GAP, Gap, "id")
+INCIDENTS = RecordTable(INCIDENT, Incident, "id")
+INSPECTIONS = RecordTable(INSPECTION, Inspection, "id")
 TALLIES = RecordTable(TALLY, Tally, "id")
 SHARDS = RecordTable(SHARD, Shard, "origin")
 

@@ -213,10 +213,17 @@ class UnitCommission(Strict):
     waybill: Reference | None = None
 
 
+class Override(Strict):
+    """A named officer lets through, with a reason, what the policy or the plan would refuse."""
+
+    reason: Reason
+
+
 class UnitPack(Strict):
-    """Puts the event's units into a parent."""
+    """Puts the event's units into a parent; `override` lets it hold more than the plan says that it can."""
 
     parent: UnitId
+    override: Override | None = None
 
 
 class UnitUnpack(Strict):
@@ -231,12 +238,6 @@ class LotMove(Strict):
     source: UnitId
     target: UnitId
     quantity: Annotated[int, Field(ge=1, le=2**31)]
-    reason: Reason
-
-
-class Override(Strict):
-    """A named officer lets accountable goods leave without the escort that policy asks for."""
-
     reason: Reason
 
 
@@ -428,10 +429,15 @@ class InspectedThing(Strict):
 
 
 class Inspection(Strict):
-    """The warehouse check (pemeriksaan): what was looked at and whether it conforms."""
+    """The warehouse check (pemeriksaan): what was looked at and whether it conforms.
+
+    `of` names the inspection that it belongs to, by the event that began it; then the event's units count as inspected
+    there, and as bad when anything does not conform.
+    """
 
     kind: Literal["receipt", "routine", "full", "surprise"]
     things: tuple[InspectedThing, ...] = Field(min_length=1, max_length=16)
+    of: Hash | None = None
 
 
 class CountLine(Strict):

@@ -1,8 +1,9 @@
 """The signed event: the envelope every type shares, and the one registry of types (pure).
 
 Step 1 of a scan's walk: `parse_event` turns payload bytes into an `Event` or raises `MalformedError`; nothing
-malformed is recorded. Adding a type is one model in `details.py`, one line in `TYPES`, one rule and a row of
-the state table. Source: design section 5.
+malformed is recorded. Adding a type is one model in `details.py` (or `desk.py`, `inspections.py`), one line in
+`TYPES`, one rule, a row of the state table, and its name in the browser's verifier (`web/static/verify.js` and the
+words of `verify-page.js`). Source: design section 5.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError, create_model
 
 from app.canon import JsonValue, b64url_encode, parse_json, sha256
 from app.clock import parse_rfc3339
+from app.custody import desk, inspections
 from app.custody import details as d
 from app.errors import MalformedError
 from app.ids import is_unit_id, parse_unit_id, parse_uuid7
@@ -52,12 +54,16 @@ def _types() -> dict[str, EventType]:
             "seal.apply": d.SealApply, "seal.remove": d.SealRemove, "unit.open": d.UnitOpen, "unit.close": d.UnitClose,
             "quarantine.set": d.QuarantineSet, "quarantine.clear": d.QuarantineClear, "hold.set": d.HoldSet,
             "hold.clear": d.HoldClear, "unit.void": d.UnitVoid, "unit.destroy": d.UnitDestroy,
-            "correction": d.Correction, "retraction": d.Retraction,
+            "correction": d.Correction, "retraction": d.Retraction, "discrepancy.explain": desk.DiscrepancyExplain,
+            "incident.update": desk.IncidentUpdate, "incident.close": desk.IncidentClose,
+            "inspection.plan": inspections.InspectionPlan, "inspection.open": inspections.InspectionOpen,
+            "inspection.skip": inspections.InspectionSkip, "inspection.close": inspections.InspectionClose,
         },
         "observation": {
             "sighting": d.Sighting, "inspection": d.Inspection, "count": d.Count, "seal.inspect": d.SealInspect,
             "position": d.Position, "condition": d.ConditionReport, "access": d.AccessReport,
-            "departed": d.Departed, "arrived": d.Arrived,
+            "departed": d.Departed, "arrived": d.Arrived, "incident.report": desk.IncidentReport,
+            "objection": desk.Objection, "witness.attest": desk.WitnessAttest, "witness.refuse": desk.WitnessRefuse,
         },
         "service": {
             "heads.commit": d.HeadsCommit, "verdict": d.Verdict, "ledger.close": d.LedgerClose,

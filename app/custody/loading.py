@@ -12,11 +12,24 @@ from functools import cache
 from typing import Any, cast
 
 from app.canon import JsonValue
-from app.custody import _store
+from app.custody import _store, desk, inspections
 from app.custody import details as d
 from app.custody.events import Event, parse_event
 from app.custody.remembered import ABSENT, Remembered
-from app.custody.state import Discrepancy, EventRef, Facts, Handover, Meta, Shard, Waiting
+from app.custody.state import (
+    Discrepancy,
+    EventRef,
+    Facts,
+    Gap,
+    Handover,
+    Incident,
+    Inspection,
+    Meta,
+    Shard,
+    Waiting,
+    gap_id,
+)
+from app.custody.summed import sums_of
 from app.db import Session
 from app.ids import is_unit_id
 from app.keys import records as key_records
@@ -57,12 +70,15 @@ class Loader:
     ) -> None:  # fmt: skip
         """Load everything that the rules may read of these events, of these keys, and what else the caller names."""
         todo = list(events)
+        group: dict[str, Event] = {}
         self.facts.documents.update(documents)
         self._fetch({Meta: ["ledger"], Key: list(kids), Device: list(kids), **(also or {})})
         while todo:
             self._known_ids(todo)
             self._stored_lists(todo)
             self._close(named_by(todo, self.facts.documents))
+            group.update((event.hash, event) for event in todo)
+            self._fetch(sums_of(todo, self.facts, group))
             todo = self._earlier_events(todo)
 
     def _known_ids(self, events: list[Event]) -> None:
@@ -121,6 +137,9 @@ class Loader:
             Waiting: _store.WAITINGS,
             Discrepancy: _store.DISCREPANCIES,
             Shard: _store.SHARDS,
+            Gap: _store.GAPS,
+            Incident: _store.INCIDENTS,
+            Inspection: _store.INSPECTIONS,
         }
         if kind in own:
             return cast("list[Any]", own[kind].fetch(session, ledger_id, keys))  # type: ignore[attr-defined]
@@ -156,6 +175,8 @@ def named_by(events: Iterable[Event], documents: dict[str, bytes]) -> Wanted:
         wanted[Device].append(body.author)
         wanted[Handover].append(event.hash)
         for kind, key in _named_by_details(event.details):
+            wanted[kind].append(key)
+        for kind, key in (*_named_at_the_desk(event), *_named_by_inspection(event)):
             wanted[kind].append(key)
         if isinstance(event.details, d.LabelsIssue):
             # What is no id the rule refuses; it names nothing.
@@ -215,6 +236,39 @@ def _named_by_details(told: Any) -> Iterator[tuple[type, str]]:
         yield Shard, told.origin
 
 
+def _named_at_the_desk(event: Event) -> Iterator[tuple[type, str]]:
+    """Yield (kind, key) of what an event of the auditor's desk is about."""
+    told = event.details
+    if isinstance(told, desk.DiscrepancyExplain | desk.Objection):
+        about = told.about
+        if isinstance(about, desk.AboutDiscrepancy):
+            yield Discrepancy, about.discrepancy
+        if isinstance(about, desk.AboutGap):
+            yield Gap, gap_id(event.body.election, about.contest, about.identity, about.place, about.difference)
+    if isinstance(told, desk.IncidentReport):
+        yield Incident, event.hash
+    if isinstance(told, desk.IncidentUpdate | desk.IncidentClose):
+        yield Incident, told.incident
+        yield EventRef, told.incident
+
+
+def _named_by_inspection(event: Event) -> Iterator[tuple[type, str]]:
+    """Yield (kind, key) of the inspection that an event begins or belongs to."""
+    told = event.details
+    if isinstance(told, inspections.InspectionPlan | inspections.InspectionOpen):
+        yield Inspection, event.hash
+    named = None
+    if isinstance(told, inspections.InspectionOpen):
+        named = told.plan
+    elif isinstance(told, inspections.InspectionSkip | inspections.InspectionClose):
+        named = told.inspection
+    elif isinstance(told, d.Inspection):
+        named = told.of
+    if named is not None:
+        yield Inspection, named
+        yield EventRef, named
+
+
 def _thumbprint(jwk: d.Jwk) -> str:
     try:
         return PublicKey.from_jwk(cast("JsonValue", jwk.model_dump(exclude_none=True))).kid
@@ -246,6 +300,11 @@ def named_by_record(record: Any) -> Iterator[tuple[type, str]]:
     if isinstance(record, Device):
         for _, _, found in record.missing:
             yield Discrepancy, found
+    if isinstance(record, Discrepancy):
+        if record.unit:
+            yield Unit, record.unit
+        if record.handover:
+            yield Handover, record.handover
     if isinstance(record, Unit):
         yield from _named_by_unit(record)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from app.keys.state import Device, Key
 from app.quick import quick
-from app.units.state import Alias, Containment, Label, Seal, Unit
+from app.units.state import Alias, Containment, Label, Seal, Stowage, Supply, Unit
 
 Result = Literal["accepted", "refused", "pending", "held"]
 Severity = Literal["info", "rendah", "sedang", "tinggi", "kritis"]
@@ -135,6 +135,112 @@ class Discrepancy:
     facts: dict[str, Any]
     status: str = "open"
     ended_index: int | None = None
+    explained: tuple[tuple[str, str, str, int], ...] = ()
+    """Who has explained it so far: agency, event, reason, leaf index."""
+    objections: tuple[str, ...] = ()
+    """The events by which somebody objected to it."""
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A difference in the balance that somebody has explained: as long as it is just this one.
+
+    `id` says which identity of which contest, for which place, and the difference; see `gap_id`.
+    """
+
+    id: str
+    leaf_index: int
+    election: str
+    contest: str
+    identity: int
+    place: str | None
+    difference: int
+    size: int
+    explained: tuple[tuple[str, str, str, int], ...]
+    closed_index: int | None = None
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that happened, and what is done about it; `id` is the hash of the event that reported it.
+
+    Times are UTC milliseconds of our receipt, but for `at_ms`, which is the reporter's word, and `due_ms`.
+    """
+
+    id: str
+    leaf_index: int
+    category: str
+    severity: Severity
+    status: str
+    election: str
+    place: str
+    agency: str | None
+    owner: str | None
+    source: str
+    confidential: bool
+    units: tuple[str, ...]
+    links: tuple[str, ...]
+    at_ms: int
+    opened_ms: int
+    due_ms: int | None = None
+    triaged_ms: int | None = None
+    assigned_ms: int | None = None
+    resolved_ms: int | None = None
+    closed_ms: int | None = None
+    latest_index: int = 0
+    events: tuple[str, ...] = ()
+    """What moved it on, by hash, in ledger order."""
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """An inspection from its plan, or its opening, to its minutes; `id` is the hash of the event that began it.
+
+    While it is `planned`, `place` is where the plan was signed and says nothing of where it will be. `n` and `ids_hash`
+    are the opener's word on the inventory as of the leaf `frozen_index`, `sample_n` and `sample_hash` the closer's on
+    the sample. `skipped` gives the reason of each unit.
+    """
+
+    id: str
+    leaf_index: int
+    kind: str
+    status: str
+    election: str
+    place: str
+    agency: str
+    officer: str
+    commitment: str | None = None
+    opened: str | None = None
+    frozen_index: int | None = None
+    opened_ms: int | None = None
+    items: tuple[str, ...] = ()
+    contents: bool = False
+    confidence: int = 0
+    rate: int = 0
+    n: int = 0
+    ids_hash: str | None = None
+    inspected: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+    sample_n: int | None = None
+    sample_hash: str | None = None
+    inspected_n: int | None = None
+    found_n: int | None = None
+    left_n: int | None = None
+    minutes: str | None = None
+    closed_index: int | None = None
+    closed_ms: int | None = None
+    latest_index: int = 0
+    events: tuple[str, ...] = ()
+    """What moved it on; beyond the most that are kept, the ledger alone tells."""
+
+
+def gap_id(election: str, contest: str, identity: int, place: str | None, difference: int) -> str:
+    """Return the key of a difference of the balance."""
+    return f"{election}/{contest}/{identity}/{place or ''}/{difference}"
 
 
 @quick
@@ -173,6 +279,9 @@ Record = (
     | Waiting
     | Discrepancy
     | Tally
+    | Gap
+    | Incident
+    | Inspection
     | Key
     | Device
     | Unit
@@ -180,12 +289,14 @@ Record = (
     | Alias
     | Seal
     | Containment
+    | Stowage
+    | Supply
 )
 
 KEY_OF: dict[type, str] = {
     Meta: "id", Shard: "origin", EventRef: "hash", Handover: "release", Waiting: "hash", Discrepancy: "id",
-    Tally: "id", Key: "kid", Device: "kid", Unit: "unit", Label: "label", Alias: "code", Seal: "number",
-    Containment: "id",
+    Tally: "id", Gap: "id", Incident: "id", Inspection: "id", Key: "kid", Device: "kid", Unit: "unit", Label: "label",
+    Alias: "code", Seal: "number", Containment: "id", Stowage: "unit", Supply: "id",
 }  # fmt: skip
 
 

@@ -76,6 +76,10 @@ TABLE: Table = {
             "access",
             "departed",
             "arrived",
+            "incident.report",
+            "objection",
+            "witness.attest",
+            "witness.refuse",
         )
         for state in LIFECYCLES
     },

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from app.custody import _store
 from app.custody.receipts import Answer
-from app.custody.state import Discrepancy, EventRef, Handover, Meta, Shard, Tally, Waiting
+from app.custody.state import Discrepancy, EventRef, Gap, Handover, Incident, Inspection, Meta, Shard, Tally, Waiting
 from app.custody.walk import ParseDocument, Step, Walk
 from app.db import WriteSession
 from app.keys import records as key_records
@@ -47,6 +47,9 @@ def store_group(session: WriteSession, ledger_id: int, walk: Walk, group: Group,
     _store.HANDOVERS.store(session, ledger_id, dirty[Handover].values())
     _store.WAITINGS.store(session, ledger_id, dirty[Waiting].values())
     _store.DISCREPANCIES.store(session, ledger_id, dirty[Discrepancy].values())
+    _store.GAPS.store(session, ledger_id, dirty[Gap].values())
+    _store.INCIDENTS.store(session, ledger_id, dirty[Incident].values())
+    _store.INSPECTIONS.store(session, ledger_id, dirty[Inspection].values())
     _store.TALLIES.insert(session, ledger_id, dirty[Tally].values())
     _store.insert_private(session, group.private)
     _index_places(session, ledger_id, walk, group, documents)

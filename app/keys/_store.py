@@ -22,6 +22,11 @@ def delete_tokens_of(session: WriteSession, ledger_id: int, subject: str) -> Non
     session.execute(delete(TOKEN).where(TOKEN.c.ledger_id == ledger_id, TOKEN.c.subject == subject))
 
 
+def delete_token(session: WriteSession, ledger_id: int, token_hash: bytes) -> None:
+    """Delete one token."""
+    session.execute(delete(TOKEN).where(TOKEN.c.ledger_id == ledger_id, TOKEN.c.token_hash == token_hash))
+
+
 def revoke_client(session: WriteSession, ledger_id: int, client: str, now_ms: int) -> None:
     """Note when a client was revoked."""
     session.execute(

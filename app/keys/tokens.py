@@ -37,6 +37,11 @@ def issue_token(session: WriteSession, ledger_id: int, viewer: Viewer, expires_m
     return token
 
 
+def revoke_token(session: WriteSession, ledger_id: int, token: str) -> None:
+    """End a token at once; one that nobody keeps is ended already."""
+    _store.delete_token(session, ledger_id, token_hash(token))
+
+
 def counts_now(key: Key, mandate_ms: int) -> bool:
     """Say whether a key may ask for sight of anything now: not revoked, within its mandate, with access at all."""
     mandate = (key.valid_from_ms, key.valid_until_ms)

@@ -212,6 +212,13 @@ def witnessed_from(session: Session, ledger_id: int, size: int, *, newest: bool)
     return (row[0], row[1]) if row else None
 
 
+def first_witnessed(session: Session, ledger_id: int, size: int) -> int | None:
+    """Return the size, at least so many leaves, of the checkpoint that met the policy before all others did."""
+    sql = "SELECT size FROM ledger_witnessed WHERE ledger_id = ? AND size >= ? ORDER BY made_ms, size LIMIT 1"
+    row = run(session, sql, ledger_id, size).first()
+    return int(row[0]) if row else None
+
+
 def freeze(session: WriteSession, ledger_id: int, reason: str | None) -> None:
     """Set why nothing may be written, or let writing go on."""
     run(session, "UPDATE ledger SET frozen = ? WHERE ledger_id = ?", reason, ledger_id)

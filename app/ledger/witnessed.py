@@ -116,6 +116,14 @@ def first_witnessed_from(session: Session, ledger_id: int, size: int) -> int | N
     return found[0] if found else None
 
 
+def first_to_be_witnessed(session: Session, ledger_id: int, size: int) -> int | None:
+    """Return the size of the checkpoint of at least so many leaves that met the policy before any other such did.
+
+    Cosignatures of a smaller tree may come in later; what was first stays first.
+    """
+    return _store.first_witnessed(session, ledger_id, size)
+
+
 def progress(session: Session, ledger_id: int) -> dict[str, Progress]:
     """Return how far each witness key has come, by `key_text`."""
     return {key: Progress(key, size, at_s) for key, size, at_s in _store.newest_by_key(session, ledger_id)}

@@ -6,14 +6,16 @@ from sqlalchemy import delete, insert, select
 
 from app.db import Session, WriteSession
 from app.rows import RecordTable
-from app.units._tables import ALIAS, CONTAINMENT, DOCUMENT, LABEL, PLACE, SEAL, UNIT
-from app.units.state import Alias, Containment, Label, Seal, Unit
+from app.units._tables import ALIAS, CONTAINMENT, DOCUMENT, LABEL, PLACE, SEAL, STOWAGE, SUPPLY, UNIT
+from app.units.state import Alias, Containment, Label, Seal, Stowage, Supply, Unit
 
 UNITS = RecordTable(UNIT, Unit, "unit")
 LABELS = RecordTable(LABEL, Label, "label")
 ALIASES = RecordTable(ALIAS, Alias, "code")
 SEALS = RecordTable(SEAL, Seal, "number")
 CONTAINMENTS = RecordTable(CONTAINMENT, Containment, "id")
+STOWAGES = RecordTable(STOWAGE, Stowage, "unit")
+SUPPLIES = RecordTable(SUPPLY, Supply, "id")
 
 
 def insert_document(session: WriteSession, ledger_id: int, content_hash: str, kind: str, data: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Tables of the units room: documents, places, units, labels, aliases, seals, containment."""
+"""Tables of the units room: documents, places, units, labels, aliases, seals, containment, sums for the plan."""
 
 from sqlalchemy import Column, ForeignKey, Index, PrimaryKeyConstraint, Table
 
@@ -132,4 +132,31 @@ CONTAINMENT = Table(
     Index("ix_containment_parent", "ledger_id", "parent"),
     info={"citus": "ledger_id"},
     sqlite_strict=True,
+)
+
+STOWAGE = Table(
+    "stowage",
+    metadata,
+    Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
+    Column("unit", Str, nullable=False),
+    Column("lines", JsonText, nullable=False),
+    PrimaryKeyConstraint("ledger_id", "unit"),
+    info={"citus": "ledger_id"},
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+SUPPLY = Table(
+    "supply",
+    metadata,
+    Column("ledger_id", Int, ForeignKey("ledger.ledger_id"), nullable=False),
+    Column("id", Str, nullable=False),
+    Column("election", Str, nullable=False),
+    Column("place", Str, nullable=False),
+    Column("bound", JsonText, nullable=False),
+    Column("arrived", JsonText, nullable=False),
+    PrimaryKeyConstraint("ledger_id", "id"),
+    info={"citus": "ledger_id"},
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
 )

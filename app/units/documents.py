@@ -2,7 +2,8 @@
 
 `policy.publish` and `plan.publish` put the SHA-256 of a document on the ledger; the document itself is JSON
 of at most 8 MiB, kept as received, and travels in evidence bundles (design section 6). This module gives
-the strict models and answers questions about a parsed document. It must never read a database or a clock.
+the strict models of a policy, reads either kind, and answers questions about a policy; `app.units.plans` does so for
+a plan. It must never read a database or a clock.
 
 Sizes: quantities are whole items; rates are per mille (no floats anywhere); times are RFC 3339 text with an
 offset inside the document and UTC milliseconds in answers.
@@ -19,37 +20,30 @@ from app.canon import b64url_encode, parse_json, sha256
 from app.clock import parse_rfc3339
 from app.errors import MalformedError
 from app.strict import Strict, read_strict
+from app.units.plans import District, KitLine, Plan, RouteStop, Station, Stop, check_plan, reserve
+from app.units.terms import (
+    AgencyKind,
+    Capacity,
+    Code,
+    Hash,
+    Moment,
+    Name,
+    PlaceKind,
+    Quantity,
+    Sensitivity,
+    Zone,
+)
+
+__all__ = [
+    "MAX_DOCUMENT_BYTES", "MAX_DOCUMENT_DEPTH", "SENSITIVITY_RANK", "STATION_KINDS", "Agency", "AgencyKind", "Capacity",
+    "Code", "Contest", "DestructionRule", "District", "Election", "Hash", "Item", "KitLine", "Moment", "Name", "Place",
+    "PlaceKind", "Plan", "Policy", "Quantity", "RoleRule", "RouteStop", "Sensitivity", "SideRule", "SigningRule",
+    "Station", "Stop", "Zone", "document_hash", "parse_document", "reserve",
+]  # fmt: skip
+"""The plan's models (`app.units.plans`) and the shared words (`app.units.terms`) are part of what documents are."""
 
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 MAX_DOCUMENT_DEPTH = 12
-
-Code = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
-Name = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Hash = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]
-Moment = Annotated[str, Field(max_length=40, pattern=r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?(Z|[+-]\d\d:\d\d)$")]
-Quantity = Annotated[int, Field(ge=0, le=2**31)]
-Sensitivity = Literal["accountable", "controlled", "general"]
-Capacity = Literal["giver", "taker", "second", "escort", "witness", "approver"]
-AgencyKind = Literal[
-    "commission", "supervisor", "police", "military", "carrier", "vendor", "government", "contestant", "auditor"
-]
-PlaceKind = Literal[
-    "REGION",
-    "PRINTER",
-    "WH_KPU",
-    "OFFICE",
-    "SORT_HALL",
-    "PPK_KEC",
-    "PPS",
-    "TPS",
-    "TPS_LOKSUS",
-    "VEHICLE",
-    "PORT",
-    "RECAP_SITE",
-    "EVIDENCE",
-    "DESTRUCTION_SITE",
-]
-Zone = Literal["Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura", "UTC"]
 
 SENSITIVITY_RANK: dict[str, int] = {"general": 0, "controlled": 1, "accountable": 2}
 STATION_KINDS = frozenset({"TPS", "TPS_LOKSUS"})
@@ -229,80 +223,6 @@ class Policy(Strict):
         return region is not None and self.within(destination_id, region)
 
 
-class KitLine(Strict):
-    """So many of an item (of a contest, for ballots) for one station."""
-
-    item: Code
-    contest: Code | None = None
-    quantity: Quantity
-
-
-class District(Strict):
-    """The electoral district of a station in one contest; it decides which ballot design belongs there."""
-
-    contest: Code
-    district: Code
-
-
-class Station(Strict):
-    """What one polling station is to receive, by when, and whether under escort."""
-
-    place: Code
-    voters: Quantity
-    districts: tuple[District, ...] = Field(max_length=64)
-    kit: tuple[KitLine, ...] = Field(max_length=64)
-    escort: bool = True
-    release_from: Moment | None = None
-    deliver_by: Moment | None = None
-
-
-class Stop(Strict):
-    """A place on the way with a window of its own."""
-
-    place: Code
-    release_from: Moment | None = None
-    deliver_by: Moment | None = None
-
-
-class Plan(Strict):
-    """The plan of one election: destination, kit, windows and escort per station."""
-
-    v: Literal[1]
-    kind: Literal["plan"]
-    election: Code
-    title: Name
-    synthetic: bool = False
-    stations: tuple[Station, ...] = Field(max_length=20000)
-    stops: tuple[Stop, ...] = Field(default=(), max_length=20000)
-
-    @cached_property
-    def station_by_place(self) -> dict[str, Station]:
-        """Stations by place id."""
-        return {station.place: station for station in self.stations}
-
-    @cached_property
-    def windows(self) -> dict[str, tuple[int | None, int | None]]:
-        """Earliest release and latest delivery per place, UTC milliseconds."""
-        nodes: tuple[Stop | Station, ...] = (*self.stops, *self.stations)
-        return {
-            node.place: (
-                parse_rfc3339(node.release_from) if node.release_from else None,
-                parse_rfc3339(node.deliver_by) if node.deliver_by else None,
-            )
-            for node in nodes
-        }
-
-    def district_of(self, place_id: str, contest: str) -> str | None:
-        """Return the district of a station in a contest, or None when the plan has none."""
-        station = self.station_by_place.get(place_id)
-        return next((d.district for d in station.districts if d.contest == contest), None) if station else None
-
-
-def reserve(voters: int, permille: int) -> int:
-    """Return the legal reserve of one station, rounded up (domain reference section 11: per station, then add)."""
-    return (voters * permille + 999) // 1000
-
-
 def document_hash(data: bytes) -> str:
     """Return the content address of a document: SHA-256 of its bytes, base64url."""
     return b64url_encode(sha256(data))
@@ -325,7 +245,7 @@ def parse_document(data: bytes) -> Policy | Plan:
     if model is None:
         raise MalformedError("A document is a JSON object whose `kind` is `policy` or `plan`.", code="document_shape")
     document = read_strict(model, data, "document_shape")
-    _check_policy(document) if isinstance(document, Policy) else _check_plan(document)
+    _check_policy(document) if isinstance(document, Policy) else check_plan(document)
     return document
 
 
@@ -379,11 +299,3 @@ def _depth(policy: Policy, place: Place, known: dict[str, int]) -> int:
         depth += 1
         known[item.id] = depth
     return depth
-
-
-def _check_plan(plan: Plan) -> None:
-    _check_unique("station", [s.place for s in plan.stations])
-    _check_unique("stop", [s.place for s in plan.stops])
-    for place, (opens, closes) in plan.windows.items():
-        if opens is not None and closes is not None and opens > closes:
-            raise _inconsistent(f"The window of {place} closes before it opens.")

@@ -11,11 +11,11 @@ from app.db import Session, WriteSession
 from app.rows import RecordTable
 from app.units import _store
 from app.units.documents import Plan, Policy, document_hash, parse_document
-from app.units.state import Alias, Containment, Label, Seal, Unit
+from app.units.state import Alias, Containment, Label, Seal, Stowage, Supply, Unit
 
 _TABLES: dict[type, RecordTable[Any]] = {
     Unit: _store.UNITS, Label: _store.LABELS, Alias: _store.ALIASES, Seal: _store.SEALS,
-    Containment: _store.CONTAINMENTS,
+    Containment: _store.CONTAINMENTS, Stowage: _store.STOWAGES, Supply: _store.SUPPLIES,
 }  # fmt: skip
 KINDS: tuple[type, ...] = tuple(_TABLES)
 

@@ -105,3 +105,36 @@ class Containment:
     parent: str
     since_index: int
     until_index: int | None = None
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Stowage:
+    """How much lies in one container, at every depth, by line of goods (`app.units.plans.line_key`).
+
+    A running sum, so that judging a full container costs no more than judging an empty one.
+    """
+
+    unit: str
+    lines: dict[str, int]
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """What the ledger knows of one polling station's supply in one election, by line of goods.
+
+    `bound` sums what is bound for the station: in good condition, and neither void, destroyed nor missing. `arrived`
+    sums what its officers accepted there. Both are running sums. `id` is `<election>/<place>`.
+    """
+
+    id: str
+    election: str
+    place: str
+    bound: dict[str, int]
+    arrived: dict[str, int]
+
+
+def supply_id(election: str, place: str) -> str:
+    """Return the key of a station's supply in an election."""
+    return f"{election}/{place}"

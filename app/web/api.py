@@ -11,16 +11,21 @@ from starlette.responses import Response
 
 from app.config import Settings
 from app.web import (
+    claims,
     documents,
     enrolments,
     events,
     health,
+    incidents,
+    inspections,
     labels,
     ledger,
     ledgers,
     oauth,
+    outstanding,
     people,
     places,
+    plans,
     problems,
     records,
     site,
@@ -29,6 +34,7 @@ from app.web import (
 from app.web.answers import Json
 from app.web.auth import public
 from app.web.declare import Says, declare
+from app.web.desk import doors as desk
 from app.web.express import DOORS
 from app.web.gate import Gate
 from app.web.history import HistoryDoor
@@ -36,8 +42,9 @@ from app.web.metrics import Metrics
 from app.web.schemas import SCHEMAS, SECURITY
 
 ROUTERS: tuple[APIRouter, ...] = (
-    events.router, documents.router, labels.router, units.router, records.router, places.router, enrolments.router,
-    people.router, ledger.router, ledgers.router, oauth.router, site.router, health.router,
+    events.router, documents.router, plans.router, labels.router, units.router, records.router, incidents.router,
+    outstanding.router, claims.router, inspections.router, places.router, enrolments.router, people.router,
+    ledger.router, ledgers.router, oauth.router, site.router, health.router, *desk.ROUTERS,
 )  # fmt: skip
 DESCRIPTION = (
     "Shared evidence of who held which ballots, when, that no single agency can rewrite. Events are signed by the "

@@ -66,7 +66,15 @@ def viewer_of_header(request: Request) -> Viewer:
     Raises:
         UnprovenError: `credentials`: none, or not accepted.
     """
-    token = token_of(request.headers.get("authorization", ""))
+    return viewer_of_token(request, token_of(request.headers.get("authorization", "")))
+
+
+def viewer_of_token(request: Request, token: str | None) -> Viewer:
+    """Prove a token, however it came.
+
+    Raises:
+        UnprovenError: As `viewer_of_header`.
+    """
     if token is None:
         raise UnprovenError("This needs an access token; `POST /oauth/token` gives one.", code="credentials")
     services = services_of(request)

@@ -116,9 +116,9 @@ def get_handovers(
     **declare(_WATCHERS, {200: Says("Discrepancies, a page.", ref("Page"))}, problems=_LIST, tag="audit"),
 )
 def get_discrepancies(
-    request: Request, rule: Word = None, status: Literal["open", "resolved"] | None = None, unit: Word = None,
-    handover: Word = None, place: Word = None, agency: Word = None, severity: Word = None, limit: Limit = 50,
-    cursor: Cursor = None,
+    request: Request, rule: Word = None, status: Literal["open", "explained", "resolved"] | None = None,
+    unit: Word = None, handover: Word = None, place: Word = None, agency: Word = None, severity: Word = None,
+    limit: Limit = 50, cursor: Cursor = None,
 ) -> Response:  # fmt: skip
     """List the contradictions that the rules found, in ledger order."""
     del cursor

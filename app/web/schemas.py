@@ -114,6 +114,34 @@ SCHEMAS: dict[str, Schema] = {
     "Event": _object("event index type result receipt", event=_HASH, index=_NUMBER, receipt=_ref("Receipt")),
     "EventPage": _page_of(_object("event index type result")),
     "Page": _page_of({"type": "object"}),
+    "Incident": _object("incident category severity status events", incident=_HASH, events=_list({"type": "object"})),
+    "Claim": {
+        "oneOf": [
+            _object("claims", claims=_list(_object("claim needs may text"))),
+            _object("claim holds text size checkpoint statement", holds={"type": "boolean"}, size=_NUMBER),
+        ]
+    },
+    "Inspection": _object(
+        "inspection kind status place freeze sample progress statement close events", inspection=_HASH,
+        place=_NULLABLE, events=_list({"type": "object"}),
+    ),
+    "InspectionSample": _object(
+        "inspection kind confidence rate seed inventory sample complete", inspection=_HASH, confidence=_NUMBER,
+        rate=_NUMBER, seed=_object("value size checkpoint witnessed", value=_HASH, size=_NUMBER, checkpoint=_TEXT),
+        inventory=_object("n hash units", n=_NUMBER, hash=_HASH, units=_list(_TEXT)),
+        sample=_object("n hash units", n=_NUMBER, hash=_HASH, units=_list(_TEXT)), complete={"type": "boolean"},
+    ),
+    "Inventory": _object("place inventory units size", place=_TEXT, units=_list(_TEXT), size=_NUMBER),
+    "PlanPage": _page_of(_object(
+        "election event index document title in_force", election=_TEXT, event=_HASH, index=_NUMBER, document=_HASH,
+        title=_TEXT, stations=_NUMBER, published_at=_TIME, in_force={"type": "boolean"},
+    )),
+    "PlanDifference": _object(
+        "from to counts plan items next",
+        counts=_object("added removed changed", added=_NUMBER, removed=_NUMBER, changed=_NUMBER),
+        plan=_list(_object("member before after", member=_TEXT)),
+        items=_list(_object("place change members", change={"enum": ["added", "removed", "changed"]})), next=_NULLABLE,
+    ),
     "Place": _object("place name kind", place=_TEXT),
     "Stock": _object("place lines", place=_TEXT, lines=_list({"type": "object"})),
     "Reconciliation": _object("election contests", contests=_list({"type": "object"})),

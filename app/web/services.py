@@ -10,6 +10,7 @@ from typing import cast
 from anyio import CapacityLimiter
 from starlette.requests import Request
 
+from app.audit.activity import Activity
 from app.clock import Clock
 from app.config import Settings
 from app.custody.intake import Intake
@@ -46,6 +47,8 @@ class Services:
     genesis: str
     trust: TrustPolicy | None = None
     """Whose cosignatures count for this ledger, when it has witnesses."""
+    activity: Activity = field(default_factory=Activity)
+    """What this process has counted of each day."""
     provers: CapacityLimiter = field(init=False)
     """Batches that are proven at a time; more threads only take turns with each other."""
     paging_key: bytes = field(init=False, repr=False)

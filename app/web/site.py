@@ -23,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 PAGES = Environment(loader=FileSystemLoader(HERE / "pages"), autoescape=True, undefined=StrictUndefined)
 STATIC = {
     "page.css": "text/css; charset=utf-8",
+    "desk.css": "text/css; charset=utf-8",
     "verify.css": "text/css; charset=utf-8",
     "verify.js": "text/javascript; charset=utf-8",
     "verify-page.js": "text/javascript; charset=utf-8",

@@ -11,6 +11,7 @@ from app.custody.private import commitment
 from app.custody.receipts import Receipt
 from app.errors import MalformedError
 from tests import small as s
+from tests.audit.desk_journey import play_at_the_desk
 from tests.custody.town import Town
 
 
@@ -31,6 +32,7 @@ def play(town: Town) -> dict[str, str]:
     units |= _handovers(town, units)
     _flags_and_endings(town, units)
     _waiting_and_deciding(town, units)
+    play_at_the_desk(town, units)
     return units
 
 

@@ -112,6 +112,57 @@ def test_private_contents_are_put_in_only_when_asked_for(town: Town):
     assert index in read_bundle(evidence(town, units["bulk"])).leaves
 
 
+def test_capacity_is_never_contradicted_by_goods_that_a_bundle_does_not_tell_of(town: Town):
+    limited(town)
+    box, load = town.box(), town.load()
+    mine, others = town.lot(60), [town.lot(40), town.lot(60)]
+    town.ok(town.pack(box, mine, others[0]))
+    town.no(town.pack(box, others[1]), "capacity_exceeded")
+    town.ok(town.pack(box, others[1], override="TALL_BOX"))
+    town.ok(town.pack(load, box))
+    check_all(town)
+
+
+def test_a_refusal_for_what_filled_the_box_meanwhile_is_believed(town: Town):
+    """How much the box held of other goods is in no bundle of the lot."""
+    limited(town)
+    box, mine, other = town.blanks.pop(), town.blanks.pop(), town.lot(90)
+    town.ok(town.commission(
+        town.bind(box, "BOX_TPS", contest="PILGUB", destination=s.TPS1),
+        town.bind(mine, "BALLOT", contest="PILGUB", district="64", quantity=60),
+    ))  # fmt: skip
+    town.ok(town.inspected([mine]))
+    town.ok(town.pack(box, mine))
+    town.ok(town.unpack(box, mine))
+    town.ok(town.pack(box, other))
+    town.no(town.pack(box, mine), "capacity_exceeded")
+    town.ok(town.unpack(box, other))
+    town.ok(town.pack(box, mine))
+    check_all(town)
+
+
+def test_a_packing_is_not_contradicted_by_what_was_taken_out_meanwhile(town: Town):
+    """A lot that was bound in the same event is known to the bundle with its quantity, and so is when it left."""
+    limited(town)
+    source = town.lot(500)
+    box, mine, other = (town.blanks.pop() for _ in range(3))
+    lots = [
+        town.bind(lot, "BALLOT", contest="PILGUB", district="64", quantity=n) for lot, n in ((mine, 60), (other, 40))
+    ]
+    town.ok(town.commission(town.bind(box, "BOX_TPS", contest="PILGUB", destination=s.TPS1), *lots))
+    town.ok(town.inspected([mine, other]))
+    town.ok(town.pack(box, mine, other))
+    town.ok(town.unpack(box, mine))
+    town.ok(town.unpack(box, other))
+    town.ok(town.move(source, mine, 30))
+    town.ok(town.pack(box, mine))
+    check_all(town)
+
+
+def limited(town: Town) -> None:
+    town.put_plan(s.plan(capacity=[{"container": "BOX_TPS", "item": "BALLOT", "quantity": 100}]))
+
+
 @pytest.mark.parametrize("backend", BACKENDS[:1])
 def test_evidence_never_walks_the_ledger(backend, request, tmp_path):
     """Every step over a growing table goes in by a key or by the index of the few; on ten million it was three seconds."""

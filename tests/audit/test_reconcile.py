@@ -159,6 +159,30 @@ def test_a_part_of_the_country_answers_for_its_stations(town: Town):
     assert {number: i["holds"] for number, i in store.items()} == {1: None, 2: True, 3: True, 4: True, 5: True, 6: None}
 
 
+def test_a_difference_is_open_until_two_agencies_have_explained_just_that(fresh: Town):
+    fresh.lot(40, source="print", contest="PILGUB", district="64")
+
+    def third(**filters: Any) -> dict[str, Any]:
+        return identities(ask(fresh, reconcile, auditor(), **filters), "PILGUB")[3]
+
+    assert (third()["difference"], third()["state"], third()["explained"]) == (40, "open", [])
+    first_size = fresh.size()
+    for phone in (fresh.kpu1, fresh.bws):
+        gap = {"what": "gap", "contest": "PILGUB", "identity": 3, "difference": 40, "size": first_size}
+        signed = fresh.act(phone, "discrepancy.explain", {"about": gap, "reason": "NOT_PACKED"}, capacity="approver")
+        fresh.ok(signed)
+        told = third()
+        assert told["explained"][-1]["event"] == signed.hash
+        assert told["state"] == ("open" if phone is fresh.kpu1 else "explained")
+    assert (told["difference"], told["holds"]) == (40, False), "explained is not balanced"
+    assert (third(size=first_size)["state"], third(size=first_size)["explained"]) == ("open", [])
+    between = third(size=first_size + 1)
+    assert (between["state"], [one["agency"] for one in between["explained"]]) == ("open", [s.KPU])
+    assert third(place=s.WAREHOUSE)["state"] == "open", "the whole country's difference is not one place's"
+    fresh.lot(2, source="print", contest="PILGUB", district="64")
+    assert (third()["difference"], third()["state"], third()["explained"]) == (42, "open", [])
+
+
 def test_others_see_their_own_account_only(town: Town):
     ours = ask(town, reconcile, officer(s.KPU))
     assert [identities(ours, contest)[5]["holds"] for contest in NEED] == [True, True]
@@ -173,7 +197,6 @@ def test_one_contest_and_unknown_elections(town: Town):
         ask(town, reconcile, auditor(), election="PEMILU-1955")
 
 
-@pytest.mark.parametrize("fresh", BACKENDS, indirect=True)
 def test_a_lot_that_arrives_damaged_is_counted_as_such(fresh: Town):
     lot, apart = fresh.lot(50, source="print"), fresh.lot(7, source="surplus", condition="excess")
     release = fresh.release([lot, apart])
@@ -185,7 +208,7 @@ def test_a_lot_that_arrives_damaged_is_counted_as_such(fresh: Town):
     assert identities(answer, "PILGUB")[2]["holds"]
 
 
-@pytest.fixture
+@pytest.fixture(params=BACKENDS)
 def fresh(request, tmp_path) -> Iterator[Town]:
     with new_town(request, tmp_path) as own:
         yield own

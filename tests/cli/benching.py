@@ -10,7 +10,7 @@ from app.cli.bench.wish import Size, Wish
 TINY = Size(
     rounds=1, streams=8, units=1, hundred=4, thousand=8, single=32, batch_100=64, batch_100_open=64, batch_1000=64,
     naive=8, reads=8, warm_up=8, field_day=100, single_4=16, two_signatures=64, two_signatures_100=64, hundred_units=16,
-    bundles=2, balances=2, labels=30, events=900,
+    bundles=2, balances=2, pages=2, labels=30, events=900,
 )  # fmt: skip
 
 

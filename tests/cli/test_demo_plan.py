@@ -14,6 +14,7 @@ from app.cli.demo.chapters.c04_sorting import DAMAGED
 from app.cli.demo.figures import FILE, load_figures
 from app.cli.demo.plan import evenly, largest_remainder, stations, totals
 from app.units.documents import Plan, Policy, parse_document
+from app.units.plancheck import check
 
 FIGURES = load_figures()
 NOVEMBER = FIGURES["election_nov_2024"]
@@ -65,6 +66,15 @@ def test_policy_and_plan_are_documents_that_the_service_takes():
     assert Counter(p.kind for p in policy.places)["TPS"] == 274
     assert all(policy.within(s.place, doc.CITY) for s in plan.stations)
     assert sum(line.quantity for s in plan.stations for line in s.kit if line.item == doc.BALLOT) == 2 * 138_074
+
+
+def test_the_plan_agrees_with_the_policy():
+    policy, plan = (
+        parse_document(json.dumps(made(FIGURES, STATIONS)).encode())
+        for made in (doc.policy_document, doc.plan_document)
+    )
+    assert check(plan, policy) == []
+    assert {len(station.route) for station in plan.stations} == {0, 2}
 
 
 def test_the_plan_takes_what_was_received_and_leaves_the_published_surplus():

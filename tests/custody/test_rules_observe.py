@@ -134,16 +134,19 @@ def test_a_count_with_nothing_to_compare_is_recorded(town):
     town.accepted(count(town, {"counted": 5, "item": "BALLOT"}, basis="stock"))
 
 
-KIT = [{"counted": 2, "item": "BOX_TPS"}, {"counted": 100, "item": "BALLOT", "contest": "PILGUB"}]
+KIT = [
+    {"counted": 2, "item": "BOX_TPS"}, {"counted": 103, "item": "BALLOT", "contest": "PILGUB"},
+    {"counted": 103, "item": "BALLOT", "contest": "PILWALI"},
+]  # fmt: skip
 
 
 def test_a_kit_is_compared_with_the_plan(town):
     town.accepted(count(town, *KIT, basis="kit", place=s.TPS1))
-    short = [{**KIT[0], "counted": 1}, KIT[1]]
+    short = [{**KIT[0], "counted": 1}, *KIT[1:]]
     town.accepted(count(town, *short, basis="kit", place=s.TPS1), ("SHORT", None, None, s.TPS1))
-    over = [KIT[0], {**KIT[1], "counted": 101}]
+    over = [KIT[0], {**KIT[1], "counted": 104}, KIT[2]]
     town.accepted(count(town, *over, basis="kit", place=s.TPS1), ("OVER", None, None, s.TPS1))
-    town.accepted(count(town, KIT[1], basis="kit", place=s.TPS1), ("SHORT", None, None, s.TPS1))
+    town.accepted(count(town, *KIT[1:], basis="kit", place=s.TPS1), ("SHORT", None, None, s.TPS1))
 
 
 def test_a_kit_at_a_place_without_one_is_recorded(town):

@@ -15,6 +15,7 @@ DOC = Path(__file__).resolve().parents[2] / "docs" / "state-table.md"
 ACTS = {act for act, _ in TABLE}
 NO_UNITS = {  # types that never move a unit, so they have no row
     "ledger.genesis", "policy.publish", "plan.publish", "key.enrol", "key.revoke", "decision", "labels.issue", "retraction",
+    "discrepancy.explain", "incident.update", "incident.close", "inspection.plan", "inspection.open", "inspection.skip", "inspection.close",
     "heads.commit", "agency.join", "founders.change", "ledger.rekey", "shard.checkpoint", "verdict", "ledger.close",
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ import pytest
 from app.cli.phone import Phone
 from tests import small
 from tests.postgres import fresh_database
+from tests.web.desk_stage import HOSTILE_NAMES, PLAIN_NAMES, Stage, staged
 from tests.web.live import Live, living
 
 BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
@@ -49,3 +50,19 @@ def officer(live: Live) -> Phone:
 def store(lite: Live) -> Phone:
     """The same officer on the SQLite service."""
     return lite.house.enrol("OFF-STORE", small.KPU, "LOGISTIK", small.CITY, access=("field", "operator"))
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A town in which much has happened, with places whose names would like to be scripts and formulas."""
+    folder = tmp_path_factory.mktemp("stage")
+    with staged(_url(request, request.param, folder), folder / "data", HOSTILE_NAMES) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def plain_stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The same town on SQLite with names as people give them, for whoever looks at its pages."""
+    folder = tmp_path_factory.mktemp("plain")
+    with staged(_url(request, "sqlite", folder), folder / "data", PLAIN_NAMES) as found:
+        yield found

@@ -75,6 +75,7 @@ class Stocked:
         told = live.http.get("/v1/ledger").json()
         self.name, self.documents = told["name"], [told["policy"], *told["plans"].values()]
         self.enrolments = [self._opened()["enrolment"] for _ in range(2)]
+        self.inspection = self._inspected()
         self._settle_ledger()
         self._turn = 0
         self._made: dict[str, Callable[[], Right]] = {
@@ -88,6 +89,7 @@ class Stocked:
             "POST /v1/enrolments/{enrolment}/approve": self._approval,
             "DELETE /v1/officers/{officer}/name": lambda: Right({"officer": self._opened(name="Ani")["officer"]}),
             "POST /oauth/token": self._token,
+            "GET /v1/plans/diff": lambda: Right(query={"from": self.documents[1], "to": self.documents[1]}),
             "GET /v1/reconciliation/events": lambda: Right(query={"contest": "PILGUB", "figure": "good"}),
             "GET /ledger/{name}/tile/entries/{path}": lambda: Right({"name": self.name, "path": self._tile()}),
             "GET /ledger/{name}/tile/{path}": lambda: Right({"name": self.name, "path": f"0/{self._tile()}"}),
@@ -120,7 +122,7 @@ class Stocked:
             "since": ["2024-10-20T00:00:00+08:00"], "until": ["2024-10-21T00:00:00+08:00"], "handover": self.hashes,
             "at": ["2024-10-20T12:00:00+08:00"], "limit": ["1", "2"], "kind": ["TPS", "WH_KPU"], "rule": ["UNKNOWN_LABEL"],
             "status": ["open"], "clock": ["received"], "severity": ["high"], "scale": ["3"], "first": ["2"], "count": ["2"],
-            "events": ["1"], "format": ["A4_3X8_70X37"],
+            "events": ["1"], "format": ["A4_3X8_70X37"], "inspection": [self.inspection], "item": ["BOX_TPS"],
         }  # fmt: skip
         among = things.get(name, ["x"])
         return among[self._turn % len(among)]
@@ -153,6 +155,12 @@ class Stocked:
         self.live.ok(self._act(self.store, "unit.commission", {"lines": [line]}, [unit], with_={self.second: "second"}))
         self._acts = self._story()
         return unit
+
+    def _inspected(self) -> str:
+        """Open an inspection of everything in the store."""
+        units = self.live.get(f"/v1/places/{small.WAREHOUSE}/inventory", "auditor").json()["inventory"]
+        told = {"kind": "routine", "inventory": units, "confidence": 95, "rate": 10}
+        return str(self.live.ok(self._act(self.escort, "inspection.open", told, [], capacity="witness"))["event"])
 
     def _story(self) -> Iterator[Signed]:
         """Sign for ever: boxes are labelled, sealed, handed over and looked at."""

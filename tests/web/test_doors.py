@@ -245,6 +245,15 @@ def test_the_auditors_questions_are_answered(live, officer):
     assert live.get(f"/v1/events/{event['event_id']}", "auditor").json()["receipt"]["event"] == event["event"]
 
 
+def test_of_an_election_that_is_not_there_nobody_is_told_that_nothing_is_out(live):
+    known = live.get("/v1/outstanding", "auditor", election=small.ELECTION)
+    assert (known.status_code, known.json()["election"]) == (200, small.ELECTION)
+    for election in ("PILKADA-1955", "", "<b>Pilkada</b>"):
+        answer = live.get("/v1/outstanding", "auditor", election=election)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert not election or election not in answer.text
+
+
 # -- the description -------------------------------------------------------------------------------------
 
 

@@ -67,8 +67,9 @@ def register(app: typer.Typer) -> None:
         events: Annotated[
             int | None,
             typer.Option(
-                help="Events of the ledger that `history`, `bundle` and `fsck` read (100,000 when absent, with --quick "
-                "12,000), that `reverify` verifies (100,000, 20,000) and that `growth` grows to (a million, 100,000).",
+                help="Events of the ledger that `history`, `bundle`, `fsck` and `desk` read (100,000 when absent, with "
+                "--quick 12,000), that `reverify` verifies (100,000, 20,000) and that `growth` grows to (a million, "
+                "100,000).",
                 min=1,
             ),
         ] = None,
@@ -89,8 +90,8 @@ def register(app: typer.Typer) -> None:
         keep_world: Annotated[
             Path | None,
             typer.Option(
-                help="Folder of the ledger that `history`, `bundle` and `fsck` read or `growth` grows: it is kept, and "
-                "the next run goes on with it."
+                help="Folder of the ledger that `history`, `bundle`, `fsck` and `desk` read or `growth` grows: it is "
+                "kept, and the next run goes on with it."
             ),
         ] = None,
         profile: Annotated[

@@ -78,6 +78,9 @@ def goals(found: Mapping[str, Any], told: Rounds, *, own_rate: bool = False) -> 
         ("", "single at 70 % open load, p99 ms", "≤", 60, opened.get("single_open", {}).get("p99_ms")),
         ("", "batch of 100 at 70 % open load, p99 ms", "≤", 60, opened.get("batch_100_open", {}).get("p99_ms")),
         ("", "an event with 100 units, p50 ms", "≤", 50, rows.get("hundred_units", {}).get("p50_ms")),
+        ("", "the desk's overview, p50 ms", "≤", 100, rows.get("desk_overview", {}).get("p50_ms")),
+        ("", "the desk's page of a unit, p50 ms", "≤", 100, rows.get("desk_unit", {}).get("p50_ms")),
+        ("", "the balance of a city, p50 ms", "≤", 200, rows.get("reconcile", {}).get("p50_ms")),
     ]
     return _judged(measured)
 

@@ -17,7 +17,7 @@ from app.cli.bench.sources import ROOT
 from app.cli.bench.wish import Size, open_loads
 from app.errors import MissingError
 
-READ = ("history", "bundle", "fsck")
+READ = ("history", "bundle", "fsck", "desk")
 """What reads a ledger that is made for it."""
 USED_BY = {
     "--keep-world": (*READ, "growth"), "--events": (*READ, "reverify", "growth"), "--units": ("heads",),

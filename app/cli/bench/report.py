@@ -41,7 +41,7 @@ FOOTNOTE = (
     "the figures of that row are not to be trusted."
 )
 EACH = {
-    **dict.fromkeys(("noop_get", "history", "bundle", "reconcile"), "question"),
+    **dict.fromkeys(("noop_get", "history", "bundle", "reconcile", "desk_overview", "desk_unit"), "question"),
     **dict.fromkeys(("store", "insert_1000", "insert_1"), "row"),
     **dict.fromkeys(("verify_ed25519_libsodium", "verify_ed25519_openssl", "verify_es256_openssl"), "signature"),
     "labels": "label", "qrcode": "label",

@@ -8,6 +8,7 @@ from rich.progress import Progress
 
 from app.cli.bench import loads, parts, reading, report
 from app.cli.bench.databases import durability, stored_bytes
+from app.cli.bench.desk import desk
 from app.cli.bench.fieldday import field_day
 from app.cli.bench.figures import Round, middle, summary
 from app.cli.bench.goals import goals, ratios
@@ -28,6 +29,7 @@ SCENARIOS: dict[str, Scenario] = {
     "bundle": reading.bundle,
     "fsck": reading.fsck,
     "reconcile": reading.reconcile,
+    "desk": desk,
     "store": parts.store,
     "labels": parts.labels,
     "verify_edge": parts.verify_edge,
@@ -81,7 +83,7 @@ def _warm_up(stage: Stage) -> None:
     few = [stream[:1] for stream in events[: loads.SINGLE_CONNECTIONS]]
     stage.send(plain(few, "/naive", STORED, loads.SINGLE_CONNECTIONS), "naive")
     stage.send(stage.in_batches(stage.size.warm_up, stage.size.hundred, loads.HUNDRED_CONNECTIONS)[1])
-    if {"history", "bundle"} & {*stage.wish.scenarios}:
+    if {"history", "bundle", "desk"} & {*stage.wish.scenarios}:
         reading.warm(stage)
 
 

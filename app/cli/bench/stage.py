@@ -20,6 +20,7 @@ from app.cli.bench.tokens import Pass, pass_of
 from app.cli.bench.traffic import Event, Load, at_rate, batches, seconds_of, shares
 from app.cli.bench.wish import Size, Wish
 from app.cli.bench.world import Founding
+from app.cli.phone import Phone
 from app.clock import SystemClock
 from app.ledger.note import VerifierKey
 
@@ -45,6 +46,8 @@ class Stage:
     _ledger_keys: dict[str, VerifierKey] = field(default_factory=dict)
     """The key that each server's ledger signs with, by the server's name."""
     _grown: tuple[Grown, Pass] | None = None
+    watcher: Phone | None = None
+    """An officer of the grown ledger, who may read everything and sign what was seen."""
     boxes: list[str] = field(default_factory=list)
     heaps: list[list[str]] = field(default_factory=list)
 
@@ -156,7 +159,7 @@ class Stage:
             made = self._stack.enter_context(opened(own, url))
             made.need(self.size.events)
             made.grow(self.size.events, lambda size: self.progress.update(task, completed=size))
-            reader = made.officer()
+            reader = self.watcher = made.officer()
             self._serve("grown", Server.service(made.folder, environment_of(made.url, made.folder / "data"), "grown"))
             self.progress.remove_task(task)
             self._grown = made, pass_of(self._servers["grown"], reader)

@@ -34,6 +34,7 @@ class Size:
     hundred_units: int = 60
     bundles: int = 40
     balances: int = 20
+    pages: int = 200
     labels: int = 480
     events: int = 100_000
     """Leaves of the ledger whose histories are read."""
@@ -42,8 +43,8 @@ class Size:
 FULL = Size()
 QUICK = Size(
     rounds=1, single=2560, batch_100=12800, batch_100_open=12000, batch_1000=8000, naive=320, reads=1600, warm_up=1280,
-    field_day=6000, single_4=1280, two_signatures_100=6400, hundred_units=30, bundles=20, balances=6, labels=120,
-    events=12_000,
+    field_day=6000, single_4=1280, two_signatures_100=6400, hundred_units=30, bundles=20, balances=6, pages=60,
+    labels=120, events=12_000,
 )  # fmt: skip
 OPEN_SHARE = 0.7
 """What part of the closed load's rate an open load asks for."""

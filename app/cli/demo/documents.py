@@ -33,6 +33,8 @@ PORTS = {"64.74.01": "PORT-LOKTUAN", "64.74.02": "PORT-TANJUNG-LAUT"}
 
 BOX, BALLOT, LOAD, BOOTH, INK, TIE, STICKER = "BOX_TPS", "BALLOT", "LOAD", "BOOTH", "INK", "SEAL_TIE", "SEAL_PAPER"
 PER_STATION = {BOOTH: 4, INK: 2, TIE: 12, STICKER: 48}
+BALLOTS_PER_BOX, BOXES_PER_LOAD = 700, 60
+"""What a box and a truck hold: our reading of 600 voters a station and of trucks with 58 to 60 boxes."""
 PPS_DEADLINE = "2024-11-26T18:00:00+08:00"
 STATION_DEADLINE = "2024-11-26T23:59:59+08:00"
 NOT_BEFORE = "2024-11-26T00:00:00+08:00"
@@ -170,16 +172,29 @@ def kit(station: Station) -> list[Json]:
     ]
 
 
+def route(station: Station) -> list[Json]:
+    """Return the stops of one station's goods: by boat over a port, the prison's straight from the warehouse."""
+    if station.village is None or station.district is None:
+        return []
+    first = PORTS[station.district] if station.island else ppk(station.district)
+    return [{"place": first, "release_from": NOT_BEFORE}, {"place": pps(station.village)}]
+
+
 def plan_document(figures: Json, found: Iterable[Station]) -> Json:
-    """Return the plan: kit, district, window and escort per station, and the deadline of every village."""
+    """Return the plan: kit, district, route, window and escort per station, capacity, and each village's deadline."""
     return {
-        "v": 1, "kind": "plan", "election": ELECTION, "synthetic": True,
+        "v": 1, "kind": "plan", "election": ELECTION, "synthetic": True, "reserve_permille": RESERVE_PERMILLE,
+        "capacity": [
+            {"container": BOX, "item": BALLOT, "quantity": BALLOTS_PER_BOX},
+            {"container": LOAD, "item": BOX, "quantity": BOXES_PER_LOAD},
+        ],
         "title": "Rencana distribusi Bontang, November 2024: voters per station are a synthetic split",
         "stations": [
             {
                 "place": station.place, "voters": station.voters, "kit": kit(station), "escort": True,
                 "districts": [{"contest": contest, "district": district_of(contest)} for contest in CONTESTS],
-                "release_from": NOT_BEFORE, "deliver_by": STATION_DEADLINE,
+                "release_from": NOT_BEFORE, "deliver_by": STATION_DEADLINE, "reserve": station.reserve,
+                "route": route(station),
             }
             for station in found
         ],

@@ -9,11 +9,14 @@ from app.db import Database
 FAMILIES = {
     "events": ("event", "event_unit", "event_outcome", "waiting", "private_content"),
     "ledger": ("ledger", "ledger_leaf", "ledger_tile", "ledger_checkpoint", "ledger_state", "ledger_witnessed"),
-    "units": ("unit", "label", "alias", "seal", "containment", "handover", "tally", "discrepancy"),
+    "units": (
+        "unit", "label", "alias", "seal", "containment", "handover", "tally", "discrepancy", "stowage", "supply", "gap",
+        "incident", "inspection",
+    ),
     "people": ("signing_key", "device", "officer_name", "enrolment"),
     "documents": ("document", "place"),
     "heads": ("head_record", "head_tile", "head_commit"),
-}
+}  # fmt: skip
 OTHER = "other"
 _FAMILY = {table: family for family, tables in FAMILIES.items() for table in tables}
 

@@ -207,6 +207,10 @@ class Case:
             self.refuse("no_units", "This type of event names at least one unit.")
         return list(found.values())
 
+    def changed(self, kind: type) -> list[tuple[Any, Any]]:
+        """Return (before, after) of every record of a kind that this case has put; None before what is new."""
+        return [(self._facts.get(kind, key), new) for (known, key), new in self._changes.items() if known is kind]
+
     def outermost(self, unit: Unit) -> Unit:
         """Return the outermost container of a unit, or the unit itself."""
         return self.above(unit)[-1] if unit.parent is not None else unit

@@ -114,6 +114,12 @@ def _check_plan(case: Case, plan: Plan) -> None:
             )
         for line in station.kit:
             case.item(line.item)
+        for stop in station.route:
+            if stop.place not in case.policy.place_by_id:
+                case.refuse("unknown_place", "A route names a place that the policy does not know.", place=stop.place)
+    for limit in plan.capacity:
+        case.item(limit.container)
+        case.item(limit.item)
 
 
 def commit_heads(case: Case) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from app.clock import parse_rfc3339
 from app.custody.rules.case import Case
 from app.custody.rules.labels import ids_hash
-from app.custody.rules.windows import note_early_release, note_late, note_wrong_destination
+from app.custody.rules.windows import note_early_release, note_late, note_wrong_destination, note_wrong_stop
 from app.custody.state import Handover
 from app.custody.statetable import next_state
 from app.keys.state import Key
@@ -41,7 +41,9 @@ def release(case: Case) -> None:
     for unit in units:
         _note_unsealed(case, unit)
         case.advance("custody.release", case.get(Unit, unit.unit), custody="released", handover=case.event.hash)
-    note_early_release(case, case.details.to_place)
+    note_early_release(case, case.details.to_place, units)
+    if not case.details.internal:  # from shelf to shelf before the way begins
+        note_wrong_stop(case, units, (case.body.place, case.details.to_place), case.event.hash)
     case.put(
         Handover(
             release=case.event.hash,
@@ -128,7 +130,7 @@ def _check_escort(case: Case, units: list[Unit]) -> None:
 
 def _wants_escort(case: Case, unit: Unit) -> bool:
     station = case.plan.station_by_place.get(unit.destination) if case.plan and unit.destination else None
-    return station.escort if station is not None else True
+    return station.needs_escort(case.details.to_place) if station is not None else True
 
 
 def _note_unsealed(case: Case, unit: Unit) -> None:
@@ -150,8 +152,11 @@ def accept(case: Case) -> None:
     keys = _taking_side(case, handover)
     case.need_officers(keys, case.policy.signing_by_sensitivity[handover.sensitivity].accept)
     exceptions = _exceptions(case, handover)
-    if any(case.get(Unit, named).lifecycle not in SEALED_OR_LATER for named in handover.units):
-        note_late(case, handover)
+    units = [case.get(Unit, named) for named in handover.units]
+    if any(unit.lifecycle not in SEALED_OR_LATER for unit in units):
+        note_late(case, handover, units)
+    if case.body.place != handover.to_place:  # a wrong stop that the release named was told then
+        note_wrong_stop(case, units, (handover.from_place, case.body.place), handover.release)
     place = case.policy.place_by_id[case.body.place]
     if not place.registered and SENSITIVITY_RANK[handover.sensitivity]:
         case.report("PLACE_UNREGISTERED", "tinggi", handover=handover.release, place=place.id)

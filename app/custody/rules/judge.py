@@ -11,9 +11,13 @@ from app.custody.rules import (
     amend,
     charter,
     containment,
+    explaining,
     flags,
     foundation,
     handover,
+    incidents,
+    inspections,
+    kits,
     labels,
     lots,
     observe,
@@ -65,7 +69,18 @@ RULES = {
     "condition": observe.condition,
     "access": observe.seen,
     "departed": observe.departed,
-    "arrived": observe.seen,
+    "arrived": observe.arrived,
+    "discrepancy.explain": explaining.explain,
+    "objection": explaining.object_to,
+    "incident.report": incidents.report,
+    "incident.update": incidents.update,
+    "incident.close": incidents.close,
+    "inspection.plan": inspections.plan,
+    "inspection.open": inspections.open_inspection,
+    "inspection.skip": inspections.skip,
+    "inspection.close": inspections.close,
+    "witness.attest": observe.attested,
+    "witness.refuse": observe.refused_to_sign,
     "heads.commit": foundation.commit_heads,
     "verdict": foundation.verdict,
     "ledger.close": foundation.close,
@@ -102,6 +117,7 @@ def _decide(case: Case) -> Judgement:
         if case.event.type.name != "ledger.genesis":
             _admit(case)
         RULES[case.event.type.name](case)
+        kits.keep_accounts(case)
     except Refusal as no:
         return case.without_effect("refused", no.code, no.detail, no.facts)
     except ServiceError as error:  # a value that no shape forbids and no calendar has

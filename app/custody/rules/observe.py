@@ -6,10 +6,11 @@ never tracked (design section 4, domain reference sections 9 and 12.1).
 
 from collections.abc import Iterator
 
-from app.custody.details import InspectedThing
+from app.custody.details import CountLine, InspectedThing
 from app.custody.rules.case import Case
+from app.custody.rules.inspections import count_in
 from app.custody.rules.seals import judge_findings
-from app.custody.rules.windows import note_wrong_destination
+from app.custody.rules.windows import note_wrong_destination, note_wrong_stop
 from app.custody.state import Severity
 from app.custody.statetable import next_state
 from app.quick import evolve
@@ -62,7 +63,8 @@ def sighting(case: Case) -> None:
 def inspection(case: Case) -> None:
     """Record a warehouse check; the holder's conforming check makes received goods usable."""
     failed = [thing for thing in case.details.things if not thing.conform]
-    for unit in list(_seen(case)):
+    units = list(_seen(case))
+    for unit in units:
         for thing in failed:
             _note_failed(case, thing, unit.unit)
         mine = case.author_agency == case.outermost(unit).agency
@@ -71,6 +73,8 @@ def inspection(case: Case) -> None:
     if failed and not case.body.units:
         for thing in failed:
             _note_failed(case, thing, None)
+    if case.details.of is not None:
+        count_in(case, units, failed=bool(failed))
 
 
 def _note_failed(case: Case, thing: InspectedThing, unit: str | None) -> None:
@@ -86,8 +90,9 @@ def count(case: Case) -> None:
         unit = case.find_unit(line.unit) if line.unit else None
         if unit is not None:
             _wall(case, unit)
+            _note_capacity(case, unit, line)
         expected = line.expected
-        if expected is None and unit is not None:
+        if expected is None and unit is not None and line.item in {None, unit.item}:
             expected = unit.quantity
         compared = case.details.basis != "kit" or line.unit is not None
         if compared and expected is not None and line.counted != expected:
@@ -96,6 +101,17 @@ def count(case: Case) -> None:
             )
     if case.details.basis == "kit":
         _compare_kit(case)
+
+
+def _note_capacity(case: Case, container: Unit, line: CountLine) -> None:
+    """Report a count of more than a container holds: seen is seen, no override is needed (domain section 9)."""
+    plan = case.context.plans.get(container.election)
+    limit = plan.limits.get((container.item, line.item or "")) if plan is not None else None
+    if limit is not None and line.counted > limit:
+        case.report(
+            "CAPACITY_EXCEEDED", "sedang", unit=container.unit, item=line.item, contest=line.contest, capacity=limit,
+            counted=line.counted,
+        )  # fmt: skip
 
 
 def _note_count(
@@ -146,3 +162,24 @@ def departed(case: Case) -> None:
     """Record a departure; one whose release is not here yet stands all the same."""
     for _ in _seen(case):
         pass
+
+
+def arrived(case: Case) -> None:
+    """Record an arrival; at another stop than the release named, goods off their station's route become a row."""
+    units = list(_seen(case))
+    handover = case.handover(case.details.release)
+    if handover is not None and handover.to_place != case.body.place and case.context.policy is not None:
+        note_wrong_stop(case, units, (handover.from_place, case.body.place), handover.release)
+
+
+def attested(case: Case) -> None:
+    """Record what a witness confirms, beside the units that he names."""
+    seen(case)
+
+
+def refused_to_sign(case: Case) -> None:
+    """Record that a witness was there and does not sign: a fact to look into, whatever its reason."""
+    for unit in _seen(case):
+        case.report("WITNESS_REFUSED", "sedang", unit=unit.unit, reason=case.details.reason, of=case.details.event)
+    if not case.body.units:
+        case.report("WITNESS_REFUSED", "sedang", reason=case.details.reason, of=case.details.event)

@@ -42,8 +42,10 @@ export const EVENT_TYPES = Object.freeze([
   "key.revoke", "decision", "labels.issue", "unit.commission", "unit.pack", "unit.unpack", "lot.move",
   "custody.release", "custody.accept", "custody.reject", "custody.cancel", "seal.apply", "seal.remove", "unit.open",
   "unit.close", "quarantine.set", "quarantine.clear", "hold.set", "hold.clear", "unit.void", "unit.destroy",
-  "correction", "retraction", "sighting", "inspection", "count", "seal.inspect", "position", "condition", "access",
-  "departed", "arrived", "heads.commit", "verdict", "ledger.close", "shard.checkpoint",
+  "correction", "retraction", "discrepancy.explain", "incident.update", "incident.close", "inspection.plan",
+  "inspection.open", "inspection.skip", "inspection.close", "sighting", "inspection", "count", "seal.inspect",
+  "position", "condition", "access", "departed", "arrived", "incident.report", "objection", "witness.attest",
+  "witness.refuse", "heads.commit", "verdict", "ledger.close", "shard.checkpoint",
 ]);
 
 /** SHA-256 of every README.txt that this format ever had; a test compares the newest. */
