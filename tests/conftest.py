@@ -19,8 +19,10 @@ from tests.house import House
 from tests.postgres import drop_database, fresh_database, running_postgres
 from tests.strategies import LONG
 
-# Whoever runs the suite under nohup has this signal ignored, and so would every process that a test interrupts by it.
+# Whoever runs the suite under nohup or in the background has these signals ignored, and so would every process that a
+# test interrupts by them.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # An ordinary run tries the same examples every time and never judges how fast it is: a slow machine is no bug.
 settings.register_profile(
