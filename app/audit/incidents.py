@@ -61,7 +61,7 @@ def list_incidents(
         severity: Of this severity.
         place: At this place or one below it.
         owner: Owned by this agency.
-        overdue: Only those whose deadline has passed before they were resolved, or only the others.
+        overdue: Only those that are not resolved and past their deadline, or only the others.
         after: The last index of the page before.
         limit: At most 200.
 
@@ -125,7 +125,7 @@ def _tell(session: ReadSession, scope: Scope, found: Sequence[Incident], now_ms:
 
 
 def _as_json(one: Incident, places: Places, units: Iterable[str], now_ms: int) -> Answer:
-    late = one.due_ms is not None and one.due_ms < (one.resolved_ms or now_ms)
+    late = one.due_ms is not None and one.due_ms < now_ms and one.status in UNDER_WAY
     return {
         "incident": one.id, "index": one.leaf_index, "category": one.category,
         "category_text": CATEGORY_WORDS.get(one.category, one.category), "severity": one.severity,

@@ -9,6 +9,7 @@ root of the tree that they stand at.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from threading import Lock
 
 from sqlalchemy import Select, select
 
@@ -39,6 +40,8 @@ class Terms:
 
 
 _kept: dict[tuple[bytes, Terms], tuple[str, ...]] = {}
+_keeping = Lock()
+"""Doors answer in threads: whoever makes room must not meet another who does."""
 
 
 def held(world: World, here: frozenset[str], terms: Terms) -> list[str]:
@@ -75,9 +78,11 @@ def frozen(session: ReadSession, ledger_id: int, terms: Terms, size: int) -> tup
     key = (Reader(ledger_id).nodes(session).root(size), terms)
     found = _kept.get(key)
     if found is None:
-        found = _kept[key] = _rebuilt(session, ledger_id, terms, size)
-        while len(_kept) > MAX_KEPT:
-            _kept.pop(next(iter(_kept)), None)
+        found = _rebuilt(session, ledger_id, terms, size)
+        with _keeping:
+            _kept[key] = found
+            while len(_kept) > MAX_KEPT:
+                del _kept[next(iter(_kept))]
     return found
 
 

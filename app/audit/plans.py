@@ -5,37 +5,17 @@ took effect, at once or by a later verdict; the newest of an election is in forc
 what was only uploaded is no version. Documents are for everybody who is enrolled, so nothing is left out for anybody.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-import orjson
-from sqlalchemy import and_, func, or_, select
-
+from app.audit.inforce import Published, document, published
 from app.audit.moments import utc
 from app.audit.places import Answer
-from app.canon import JsonValue, b64url_decode
-from app.custody._tables import CHARTER, EVENT, OUTCOME
+from app.canon import JsonValue
 from app.db import ReadSession
 from app.errors import MissingError
-from app.ledger._tables import LEAF
-from app.units import records as unit_records
 from app.units.documents import Plan
 from app.units.plandiff import Change, Difference, difference
 
 MAX_PLANS = 50
 MAX_STATIONS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A published plan: its event, the leaf of it, when it took effect, and its document's hash."""
-
-    effect: int
-    leaf_index: int
-    event: str
-    received_ms: int
-    election: str
-    document: str
 
 
 def list_plans(
@@ -54,7 +34,7 @@ def list_plans(
     Returns:
         `items`: election, event, index, document, title, stations, published_at, in_force; and `next`.
     """
-    every = list(_versions(session, ledger_id))
+    every = _versions(session, ledger_id)
     newest = {version.election: version.event for version in every}
     wanted = [v for v in every if election in {None, v.election} and v.effect > (-1 if after is None else after)]
     page = wanted[: min(limit, MAX_PLANS)]
@@ -84,7 +64,7 @@ def compare_plans(
     Raises:
         MissingError: No plan was published under such a hash.
     """
-    every = list(_versions(session, ledger_id))
+    every = _versions(session, ledger_id)
     first, second = (_named(every, name) for name in (old, new))
     found = difference(_plan(session, ledger_id, first), _plan(session, ledger_id, second))
     stations = [one for one in _stations(found) if after is None or str(one["place"]) > after]
@@ -114,7 +94,7 @@ def _members(changes: tuple[Change, ...]) -> list[JsonValue]:
     return [{"member": one.member, "before": one.before, "after": one.after} for one in changes]
 
 
-def _told(session: ReadSession, ledger_id: int, version: Version) -> dict[str, JsonValue]:
+def _told(session: ReadSession, ledger_id: int, version: Published) -> dict[str, JsonValue]:
     plan = _plan(session, ledger_id, version)
     return {
         "election": version.election, "event": version.event, "index": version.leaf_index,
@@ -123,15 +103,14 @@ def _told(session: ReadSession, ledger_id: int, version: Version) -> dict[str, J
     }  # fmt: skip
 
 
-def _plan(session: ReadSession, ledger_id: int, version: Version) -> Plan:
-    data = unit_records.read_document(session, ledger_id, version.document)
-    plan = unit_records.parsed(data) if data is not None else None
+def _plan(session: ReadSession, ledger_id: int, version: Published) -> Plan:
+    plan = document(session, ledger_id, version.document)
     if not isinstance(plan, Plan):
         raise MissingError("The document of that plan is not here.", document=version.document)
     return plan
 
 
-def _named(versions: list[Version], name: str) -> Version:
+def _named(versions: list[Published], name: str) -> Published:
     """Return the version of an event, or the newest of a document."""
     for version in reversed(versions):
         if name in {version.event, version.document}:
@@ -139,17 +118,6 @@ def _named(versions: list[Version], name: str) -> Version:
     raise MissingError("No plan was published under that hash.", hash=name[:64])
 
 
-def _versions(session: ReadSession, ledger_id: int) -> Iterator[Version]:
-    outcome = and_(OUTCOME.c.ledger_id == ledger_id, OUTCOME.c.hash == EVENT.c.hash, OUTCOME.c.outcome == "accepted")
-    effect = func.coalesce(OUTCOME.c.outcome_index, EVENT.c.leaf_index)
-    rows = session.execute(
-        select(effect, EVENT.c.leaf_index, EVENT.c.hash, EVENT.c.received_ms, LEAF.c.leaf)
-        .join(LEAF, and_(LEAF.c.ledger_id == ledger_id, LEAF.c.leaf_index == EVENT.c.leaf_index))
-        .outerjoin(OUTCOME, outcome)
-        .where(EVENT.c.ledger_id == ledger_id, CHARTER, EVENT.c.type == "plan.publish")
-        .where(or_(EVENT.c.result == "accepted", OUTCOME.c.outcome_index.is_not(None)))
-        .order_by(effect)
-    )
-    for index, leaf_index, event, received_ms, leaf in rows:
-        details = orjson.loads(b64url_decode(orjson.loads(bytes(leaf))["event"]["payload"]))["details"]
-        yield Version(index, leaf_index, event, received_ms, details["election"], details["document"])
+def _versions(session: ReadSession, ledger_id: int) -> list[Published]:
+    """Return every published plan that took effect, the oldest first."""
+    return list(published(session, ledger_id, "plan.publish"))[::-1]

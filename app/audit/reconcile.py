@@ -14,24 +14,22 @@ goods came in there.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
-import orjson
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, select
 
 from app.audit import past
 from app.audit.balance import FIGURES, GOOD_CONDITIONS, Balance, Contribution, Identity, balance
+from app.audit.inforce import document, published
 from app.audit.places import Answer
 from app.audit.scope import Scope, subtree
-from app.canon import JsonValue, b64url_decode
-from app.custody._tables import CHARTER, EVENT, GAP, OUTCOME, TALLY
+from app.canon import JsonValue
+from app.custody._tables import EVENT, GAP, TALLY
 from app.custody.state import Gap
 from app.db import ReadSession
 from app.errors import MissingError
 from app.keys.grants import Viewer
-from app.ledger._tables import LEAF
 from app.rows import run
-from app.units import records as unit_records
 from app.units._tables import UNIT
 from app.units.documents import Plan, Policy, reserve
 from app.units.state import Unit
@@ -231,25 +229,14 @@ def _question(
 
 
 def _in_force(
-    session: ReadSession, ledger_id: int, type_: str, election: str | None, size: int | None
-) -> InForce | None:
+    session: ReadSession, ledger_id: int, type_: Literal["policy.publish", "plan.publish"], election: str | None,
+    size: int | None,
+) -> InForce | None:  # fmt: skip
     """Return the newest published document of a type, as known at a tree size."""
-    outcome = and_(OUTCOME.c.ledger_id == ledger_id, OUTCOME.c.hash == EVENT.c.hash, OUTCOME.c.outcome == "accepted")
-    effect = func.coalesce(OUTCOME.c.outcome_index, EVENT.c.leaf_index)
-    query = (
-        select(effect, EVENT.c.leaf_index, EVENT.c.hash, LEAF.c.leaf)
-        .join(LEAF, and_(LEAF.c.ledger_id == ledger_id, LEAF.c.leaf_index == EVENT.c.leaf_index))
-        .outerjoin(OUTCOME, outcome)
-        .where(EVENT.c.ledger_id == ledger_id, CHARTER, EVENT.c.type == type_)
-        .where(or_(EVENT.c.result == "accepted", OUTCOME.c.outcome_index.is_not(None)))
-        .order_by(effect.desc())
-    )
-    for _, index, event, leaf in session.execute(query if size is None else query.where(effect < size)):
-        details = orjson.loads(b64url_decode(orjson.loads(bytes(leaf))["event"]["payload"]))["details"]
-        if election is None or details["election"] == election:
-            data = unit_records.read_document(session, ledger_id, details["document"])
-            return InForce(unit_records.parsed(data), index, event) if data is not None else None
-    return None
+    versions = published(session, ledger_id, type_, size)
+    newest = next((one for one in versions if election is None or one.election == election), None)
+    found = document(session, ledger_id, newest.document) if newest is not None else None
+    return InForce(found, newest.leaf_index, newest.event) if newest is not None and found is not None else None
 
 
 def _contributions(session: ReadSession, question: Question) -> Iterator[Contribution]:

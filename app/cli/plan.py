@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.audit.inforce import document, policy_in_force
 from app.cli.client import opened
 from app.cli.planshow import and_more, changes_json, faults_json, found_json, show_faults, show_found, word
 from app.config import Settings
@@ -25,7 +26,6 @@ from app.custody.state import Meta
 from app.db import ReadSession
 from app.errors import MissingError, ServiceError
 from app.ledger.append import read_head
-from app.units import records as unit_records
 from app.units.documents import MAX_DOCUMENT_BYTES, Plan, Policy, document_hash, parse_document
 from app.units.plancheck import check, needs
 from app.units.plandiff import difference
@@ -204,11 +204,11 @@ def _policy(file: Path | None, *, from_ledger: bool) -> Policy:
         return _parsed(_read(file, MAX_DOCUMENT_BYTES), Policy)
     settings = Settings()
     with opened(settings) as db, db.read() as session:
-        ledger_id, meta = _meta(session, settings)
-        data = unit_records.read_document(session, ledger_id, meta.policy) if meta.policy else None
-    if data is None:
+        ledger_id, _ = _meta(session, settings)
+        found = policy_in_force(session, ledger_id)
+    if found is None:
         raise MissingError("No policy is in force on this ledger yet; give one with --policy FILE.")
-    return _parsed(data, Policy)
+    return found
 
 
 def _in_force(election: str) -> Plan:
@@ -219,10 +219,10 @@ def _in_force(election: str) -> Plan:
         if not election and len(known) > 1:
             _usage(f"Name the election with --election: {', '.join(known)}.")
         named = known.get(election) if election else next(iter(known.values()), None)
-        data = unit_records.read_document(session, ledger_id, named) if named else None
-    if data is None:
+        found = document(session, ledger_id, named) if named else None
+    if not isinstance(found, Plan):
         raise MissingError("No such plan is in force on this ledger.")
-    return _plan(data)
+    return found
 
 
 def _meta(session: ReadSession, settings: Settings) -> tuple[int, Meta]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import httpx
 import orjson
 import typer
+from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +22,8 @@ from app.audit.sampling import draw, sample_size, seed_of
 from app.audit.verify import read_limited
 from app.canon import b64url_encode
 from app.cli.mirror import Policy, Vkey, trusted
+from app.custody.details import UnitId
+from app.custody.inspections import Confidence, Rate
 from app.errors import ConflictError, MalformedError, ServiceError
 from app.exchange.remote import FixedToken
 from app.ids import is_unit_id
@@ -28,6 +31,35 @@ from app.ids import is_unit_id
 DONE, DIFFERS, USAGE, NOT_DRAWN = 0, 1, 2, 3
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 SECONDS = 60.0
+
+
+class _Part(BaseModel):
+    """What this command needs of an answer; other members are nobody's business here."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+class _Seed(_Part):
+    value: str
+    checkpoint: str
+
+
+class _Set(_Part):
+    n: int
+    hash: str
+    units: tuple[UnitId, ...]
+
+
+class _Told(_Part):
+    """What `/v1/inspections/{hash}/sample` answers."""
+
+    kind: str
+    confidence: Confidence
+    rate: Rate
+    complete: bool
+    seed: _Seed
+    inventory: _Set
+    sample: _Set
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +161,26 @@ def _asked(url: str, token_file: Path | None) -> Question:
             if len(data) > MAX_ANSWER_BYTES:
                 raise MalformedError("The answer is larger than any inventory.")
     told = orjson.loads(bytes(data))
-    if answer.status_code == httpx.codes.CONFLICT:
-        raise ConflictError(str(told.get("awaits", {}).get("text", {}).get("en", told.get("detail"))), code="not_drawn")
     if answer.status_code != httpx.codes.OK:
-        raise MalformedError(f"{url} answers {answer.status_code}: {told.get('detail')}")
+        raise _refusal(url, answer.status_code, told if isinstance(told, dict) else {})
     try:
-        asked = Question(
-            told["inventory"]["units"], told["seed"]["checkpoint"].encode(), told["confidence"], told["rate"],
-            told["kind"] == "full", told,
-        )  # fmt: skip
-    except (KeyError, TypeError, AttributeError):
+        asked = _Told.model_validate_json(bytes(data))
+    except ValidationError:
         raise MalformedError(f"{url} does not answer what an inspection's sample is drawn from.") from None
-    if not told["complete"]:
+    if not asked.complete:
         raise MalformedError("You do not see every unit of that inventory, so you cannot draw from it.")
-    return asked
+    units, note, full = list(asked.inventory.units), asked.seed.checkpoint.encode(), asked.kind == "full"
+    return Question(units, note, asked.confidence, asked.rate, full, told)
+
+
+def _refusal(url: str, status: int, told: dict[str, Any]) -> ServiceError:
+    """Return what the service's refusal means here; a service may say anything, and only its words are shown."""
+    if status == httpx.codes.CONFLICT and told.get("code") == "not_drawn":
+        try:
+            return ConflictError(str(told["awaits"]["text"]["en"]), code="not_drawn")
+        except (KeyError, TypeError):
+            return ConflictError(str(told.get("detail")), code="not_drawn")
+    return MalformedError(f"{url} answers {status}: {told.get('detail')}")
 
 
 def _show(answer: dict[str, Any]) -> None:

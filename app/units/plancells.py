@@ -18,7 +18,7 @@ _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,39}")
 _LOCAL = re.compile(r"(20\d\d-\d\d-\d\d)[ T](\d\d)[:.](\d\d)(?:[:.](\d\d))?")
 _OFFSET = re.compile(r"20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)")
 _THOUSANDS = re.compile(r"\d{1,3}([.,  ]\d{3})+")
-_CALCULATED = ("=", "+", "-", "@", "\t", "\r")
+_CALCULATED = ("=", "+", "-", "@", "\t", "\r", "\n")
 _YES, _NO = frozenset({"ya", "y", "yes", "true", "1"}), frozenset({"tidak", "t", "no", "n", "false", "0"})
 
 

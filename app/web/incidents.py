@@ -1,12 +1,12 @@
 """`GET /v1/incidents`: what happened, whose it is, and how long the answer took."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.audit.incidents import list_incidents, one_incident
+from app.audit.incidents import State, list_incidents, one_incident
 from app.web.answers import Json
 from app.web.auth import anybody_enrolled, viewer_of
 from app.web.declare import Says, declare, ref
@@ -23,7 +23,7 @@ _ANYBODY = anybody_enrolled()
     **declare(_ANYBODY, {200: Says("Incidents, a page.", ref("Page"))}, problems=(400, 404, 422), tag="audit"),
 )
 def get_incidents(
-    request: Request, status: Literal["open", "triaged", "assigned", "resolved", "closed"] | None = None,
+    request: Request, status: State | None = None,
     category: Word = None, severity: Word = None, place: Word = None, owner: Word = None,
     overdue: Annotated[bool | None, Query()] = None, limit: Limit = 50, cursor: Cursor = None,
 ) -> Response:  # fmt: skip

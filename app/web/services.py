@@ -11,11 +11,12 @@ from anyio import CapacityLimiter
 from starlette.requests import Request
 
 from app.audit.activity import Activity
+from app.audit.inforce import plan_in_force, policy_in_force
 from app.clock import Clock
 from app.config import Settings
 from app.custody.intake import Intake
 from app.custody.link import WriterLink
-from app.custody.lookup import meta_of, newest_ms
+from app.custody.lookup import newest_ms
 from app.custody.prove import ProvenEvent, Prover
 from app.custody.receipts import Answer
 from app.custody.serverkeys import ServerKeys
@@ -24,7 +25,6 @@ from app.db import Database, Session
 from app.errors import BusyError, RefusedError, UnprovenError
 from app.keys.tokens import cursor_key
 from app.ledger.policy import TrustPolicy
-from app.units import records as unit_records
 from app.units.documents import Plan, Policy
 from app.web.metrics import Metrics
 
@@ -78,16 +78,11 @@ class Services:
 
     def policy(self, session: Session) -> Policy | None:
         """Return the policy in force."""
-        meta = meta_of(session, self.ledger_id)
-        found = self._document(session, meta.policy) if meta is not None and meta.policy else None
-        return found if isinstance(found, Policy) else None
+        return policy_in_force(session, self.ledger_id)
 
     def plan(self, session: Session, election: str) -> Plan | None:
         """Return the plan in force for an election."""
-        meta = meta_of(session, self.ledger_id)
-        content = meta.plan_of(election) if meta is not None else None
-        found = self._document(session, content) if content else None
-        return found if isinstance(found, Plan) else None
+        return plan_in_force(session, self.ledger_id, election)
 
     def need_policy(self, session: Session) -> Policy:
         """Return the policy in force.
@@ -99,10 +94,6 @@ class Services:
         if policy is None:
             raise RefusedError("No policy is in force yet; an administrator publishes one first.", code="no_policy")
         return policy
-
-    def _document(self, session: Session, content_hash: str) -> Policy | Plan | None:
-        data = unit_records.read_document(session, self.ledger_id, content_hash)
-        return unit_records.parsed(data) if data is not None else None
 
     def token_audiences(self) -> frozenset[str]:
         """Return what an assertion may name as its audience: the ledger, or this token endpoint's address."""

@@ -118,3 +118,19 @@ def test_who_sees_which(town: Town, viewer: Any, found: list[str]):
         else:
             with pytest.raises(MissingError):
                 ask(town, one_incident, viewer, town.named[name], now_ms=town.now_ms)
+
+
+@pytest.fixture(params=BACKENDS)
+def quiet(request, tmp_path) -> Iterator[Town]:
+    with new_town(request, tmp_path) as own:
+        yield own
+
+
+def test_row_and_filter_agree_on_what_is_overdue_whatever_was_resolved_late(quiet: Town):
+    gone = _report(quiet, quiet.kpu1, due_by="2024-10-20T01:00:00+08:00", owner=s.KPU)
+    _report(quiet, quiet.kpu1)
+    assert [one["incident"] for one in listed(quiet, overdue=True)] == [gone]
+    quiet.ok(quiet.act(quiet.kpu1, "incident.update", {"incident": gone, "status": "resolved"}, capacity="approver"))
+    assert [one["overdue"] for one in listed(quiet)] == [False, False]
+    assert listed(quiet, overdue=True) == []
+    assert listed(quiet, overdue=False) == listed(quiet)

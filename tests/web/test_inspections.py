@@ -4,7 +4,10 @@ import json
 import re
 import secrets
 import shutil
+import threading
 import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from typer.testing import CliRunner
@@ -193,3 +196,49 @@ def test_the_command_says_what_it_cannot_use(tmp_path):
         answer = run(*arguments)
         assert answer.exit_code == 2, answer.output
         assert "Traceback" not in answer.output
+
+
+@contextmanager
+def answering(status, body):
+    """Serve one answer to whatever is asked; yields the address."""
+
+    class Desk(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Desk) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+
+
+ANSWER = {
+    "kind": "routine", "confidence": 95, "rate": 10, "complete": True, "seed": {"value": "A" * 43, "checkpoint": "x"},
+    "inventory": {"n": 1, "hash": "A" * 43, "units": ["0123456789ABCDEF9"]},
+    "sample": {"n": 1, "hash": "A" * 43, "units": ["0123456789ABCDEF9"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (200, [], 2), (200, "text", 2), (200, {**ANSWER, "confidence": "95"}, 2), (200, {**ANSWER, "rate": 0}, 2),
+        (200, {**ANSWER, "complete": False}, 2), (200, {**ANSWER, "sample": None}, 2), (200, ANSWER, 2),
+        (200, {**ANSWER, "inventory": {**ANSWER["inventory"], "units": [7, {"a": 1}]}}, 2),
+        (200, {**ANSWER, "inventory": {**ANSWER["inventory"], "units": ["no unit"]}}, 2),
+        (409, [1], 2), (409, {"awaits": 7}, 2), (404, {"detail": "There is no such inspection."}, 2),
+        (409, {"code": "not_drawn", "detail": "The sample is not drawn yet."}, 3),
+    ],
+)  # fmt: skip
+def test_whatever_a_service_answers_the_command_ends_in_one_sentence(status, body, code):
+    with answering(status, json.dumps(body).encode()) as url:
+        told = run("--url", url)
+    assert told.exit_code == code, told.output
+    assert told.exception is None or isinstance(told.exception, SystemExit), repr(told.exception)
+    assert len(told.output.strip().splitlines()) == 1

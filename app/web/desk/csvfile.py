@@ -16,10 +16,11 @@ from typing import Any
 
 from starlette.responses import Response
 
+from app.units.plancells import harmless
+
 MAX_ROWS = 5000
 BOM = "\ufeff"
 CUT = "…"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 Row = Mapping[str, Any]
 
 
@@ -50,7 +51,7 @@ def cell(value: object) -> str | int:
     if isinstance(value, list | tuple):
         value = " ".join(map(str, value))
     text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return harmless(text)
 
 
 def csv_file(

@@ -1,6 +1,6 @@
 """Incidents: what happened, whose it is, how long the answer took; and one with all that moved it on."""
 
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -22,7 +22,7 @@ from app.web.services import services_of
 
 router = APIRouter(route_class=DeskRoute)
 PATH = f"{HOME}/incidents"
-STATES = ("open", "triaged", "assigned", "resolved", "closed")
+STATES = get_args(State)
 
 
 class IncidentFilters(Filters):
