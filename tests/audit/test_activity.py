@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.audit import activity as counting
 from app.audit.activity import Activity, seen_by
 from app.audit.scope import Scope
 from app.custody._tables import EVENT
+from app.ledger._tables import CHECKPOINT
 from tests import small as s
 from tests.audit.books import BACKENDS, auditor, new_town, officer, statements
 from tests.custody.town import Town
@@ -64,6 +65,34 @@ def test_what_is_kept_up_is_what_counting_anew_gives(town: Town):
     assert without_places(late) == without_places(by_hand(town, since + 1))
 
 
+def test_a_day_begins_with_what_came_at_its_very_first_moment(town: Town):
+    town.tick(60)
+    look(town)
+    since = town.now_ms
+    with town.db.read() as session:
+        made = session.execute(select(func.max(CHECKPOINT.c.made_ms))).scalar()
+    assert made == since, "its checkpoint was made at that moment, too"
+    assert sum(counts(town, Activity(), since).values()) == sum(by_hand(town, since).values()) == 1
+
+
+def test_what_came_before_the_day_does_not_count_wherever_the_reading_begins(town: Town):
+    town.tick(60)
+    look(town)
+    with town.db.read() as session:
+        ledger_id = town.recorder.ledger_id
+        found = counting._counted(session, ledger_id, town.now_ms, 0, counting.ledger_size(session, ledger_id))
+    assert sum(found.values()) == sum(by_hand(town, town.now_ms).values()) == 1
+
+
+def test_who_adds_to_an_answer_changes_no_memory(town: Town):
+    kept = Activity()
+    with town.db.read() as session:
+        first = kept.since(session, town.recorder.ledger_id, 0)
+        known = Counter(first)
+        first.clear()
+        assert kept.since(session, town.recorder.ledger_id, 0) == known
+
+
 def test_a_second_look_reads_only_what_came_since(town: Town):
     kept = Activity()
     counts(town, kept)
@@ -107,3 +136,22 @@ def test_each_sees_what_happened_at_his_places(town: Town, monkeypatch, at_a_tim
     kpu = told(officer(s.KPU, s.CITY))
     assert 0 < kpu["sighting", "accepted"] <= told(auditor(s.CITY))["sighting", "accepted"]
     assert all(type_ not in {"verdict", "heads.commit"} for type_, _ in kpu)  # the service's own
+
+
+def test_nobody_is_told_of_what_happened_at_other_places(town: Town):
+    """One sighting at the district's office: told there and above, and not in the village beside it."""
+    before = counts(town, Activity())
+    look(town, place=s.PPK)
+    found = counts(town, Activity()) - before
+
+    def told(viewer) -> Counter:
+        with town.db.read() as session:
+            return seen_by(session, Scope.of(session, town.recorder.ledger_id, viewer), found)
+
+    seen = Counter({("sighting", "accepted"): 1})
+    for place in (None, "64", s.CITY, "64.74.01", s.PPK):
+        assert told(auditor(place))["sighting", "accepted"] == 1, place
+        assert told(officer(s.KPU, place)) == seen, place
+    for place in ("64.74.01.B", s.WAREHOUSE, s.TPS1, "NOWHERE"):
+        assert told(auditor(place)) == Counter(), place
+        assert told(officer(s.KPU, place)) == Counter(), place

@@ -61,6 +61,43 @@ def test_a_region_is_empty_until_goods_are_held_in_it(town: Town):
     assert holds(town, "no_unit_in_region", place="64.74.01.B")
 
 
+def test_what_was_declared_void_is_held_nowhere(town: Town):
+    box = town.box()
+    document = s.policy()
+    for place in document["places"]:
+        place["registered"] = place["id"] != s.WAREHOUSE
+    town.put_policy(document)
+    statements = {"no_unit_in_region": {"place": s.CITY}, "no_unit_outside_registered_places": {}}
+    for kind, asked in statements.items():
+        assert not holds(town, kind, **asked)
+    town.ok(town.act(town.kpu1, "unit.void", {"decision": "SK 5", "reason": "LOST"}, [box], kpu2="second"))
+    for kind, asked in statements.items():
+        assert holds(town, kind, **asked)
+
+
+def test_what_is_packed_is_where_its_container_is(town: Town):
+    box, load = town.box(), town.load()
+    town.ok(town.pack(load, box))
+    release = town.release([load], (s.PROV, s.HUB))
+    town.ok(release)
+    town.ok(town.accept(release.hash, [load], phone=town.prov1, place=s.HUB, prov2="second"))
+    assert not holds(town, "no_unit_in_region", place="64")
+    assert holds(town, "no_unit_in_region", place=s.CITY)
+
+
+def test_a_statement_says_what_it_was_asked_of(town: Town):
+    told = ask(town, state, "no_unit_of_item", Asked(item="BALLOT", contest="PILGUB"))
+    assert told["about"] == {"item": "BALLOT", "contest": "PILGUB"}
+    assert told["text"]["en"] == "No unit of item BALLOT of PILGUB has been commissioned."
+    town.lot()
+    told = ask(town, state, "no_unit_of_item", Asked(item="BALLOT"))
+    assert told["about"] == {"item": "BALLOT"}
+    assert told["text"] == {
+        "id": "Pernyataan ini tidak benar: Belum ada unit barang BALLOT yang didaftarkan.",
+        "en": "This statement is not true: No unit of item BALLOT has been commissioned.",
+    }
+
+
 @pytest.mark.parametrize("place", [s.WAREHOUSE, s.TRUCK, s.TPS1, "NOWHERE"])
 def test_nobody_is_told_what_is_at_a_store_a_lorry_or_a_station(town: Town, place: str):
     with pytest.raises(MissingError):

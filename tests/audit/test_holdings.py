@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.audit.holdings import holdings
+from app.audit.holdings import Part, holdings
 from app.audit.stock import stock
 from app.errors import MissingError
 from app.units.documents import Plan, parse_document
@@ -87,3 +87,22 @@ def test_the_number_of_statements_does_not_depend_on_how_much_there_is(town: Tow
         return len(ran)
 
     assert {counted(place) for place in ("64", s.CITY, s.TPS2)} == {counted(s.HALL)}
+
+
+def test_a_line_without_a_contest_does_not_take_what_has_a_line_of_its_own():
+    mine, any_, other = ("BALLOT", "PILGUB"), ("BALLOT", ""), ("BALLOT", "PILWALI")
+    part = Part(good={mine: 5, any_: 1, other: 2}, planned={mine: 4, any_: 10})
+    assert (part.missing(any_), part.missing(mine)) == (7, 0), "more than the plan wants is not less than nothing"
+
+
+def test_void_goods_are_held_and_not_good(town: Town):
+    def boxes() -> tuple[int, int]:
+        [line] = [
+            one for one in at(town, s.WAREHOUSE)["lines"] if (one["item"], one["contest"]) == ("BOX_TPS", "PILGUB")
+        ]
+        return line["held"], line["good"]
+
+    box = town.box()
+    held, good = boxes()
+    town.ok(town.act(town.kpu1, "unit.void", {"decision": "SK 5", "reason": "LOST"}, [box], kpu2="second"))
+    assert boxes() == (held, good - 1)

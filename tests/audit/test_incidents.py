@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from app.audit import incidents as incidents_module
 from app.audit.incidents import CATEGORY_WORDS, list_incidents, one_incident
+from app.clock import parse_rfc3339
 from app.custody.desk import Category
 from app.errors import MissingError
 from tests import small as s
@@ -134,3 +136,43 @@ def test_row_and_filter_agree_on_what_is_overdue_whatever_was_resolved_late(quie
     assert [one["overdue"] for one in listed(quiet)] == [False, False]
     assert listed(quiet, overdue=True) == []
     assert listed(quiet, overdue=False) == listed(quiet)
+
+
+def test_an_incident_names_to_each_the_units_that_he_sees_anyway(quiet: Town):
+    mine, theirs = quiet.lot(), quiet.load()
+    release = quiet.release([theirs], (s.POS, s.TRUCK))
+    quiet.ok(release)
+    quiet.ok(quiet.accept(release.hash, [theirs], phone=quiet.pos1, place=s.TRUCK, pos2="second"))
+    named = _report(quiet, quiet.pos1, [mine, theirs], place=s.TRUCK, owner=s.POL)
+    for viewer, seen in (
+        (auditor(), [mine, theirs]), (auditor(s.TRUCK), [mine, theirs]), (officer(s.KPU, s.CITY), [mine, theirs]),
+        (officer(s.POS, s.CITY), [theirs]), (officer(s.POL, s.CITY), []),
+    ):  # fmt: skip
+        [row] = listed(quiet, viewer)
+        assert row["units"] == seen, viewer
+        assert ask(quiet, one_incident, viewer, named, now_ms=quiet.now_ms)["units"] == seen, viewer
+
+
+def test_a_deadline_has_passed_the_moment_after_it(quiet: Town):
+    due = "2024-10-25T08:00:00+08:00"
+    _report(quiet, quiet.kpu1, due_by=due)
+    for later, overdue in ((0, False), (1, True)):
+        now = parse_rfc3339(due) + later
+        [row] = ask(quiet, list_incidents, auditor(), now_ms=now)["items"]
+        late = ask(quiet, list_incidents, auditor(), now_ms=now, overdue=True)["items"]
+        assert (row["overdue"], len(late)) == (overdue, overdue)
+
+
+def test_an_answer_is_timed_from_the_report_and_not_from_what_happened_long_before(quiet: Town):
+    named = _report(quiet, quiet.kpu1, occurred_at="2024-10-01T00:00:00+08:00", owner=s.KPU)
+    quiet.ok(quiet.act(quiet.kpu1, "incident.update", {"incident": named, "status": "triaged"}, capacity="approver"))
+    [row] = listed(quiet)
+    assert row["seconds_to"]["triage"] == 60
+
+
+def test_a_page_is_bounded_whatever_is_asked_for(quiet: Town, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(incidents_module, "MAX_INCIDENTS", 1)
+    _report(quiet, quiet.kpu1)
+    _report(quiet, quiet.kpu1)
+    answer = ask(quiet, list_incidents, auditor(), now_ms=quiet.now_ms, limit=50)
+    assert (len(answer["items"]), answer["next"]) == (1, answer["items"][0]["index"])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.audit import inspections as inspections_module
 from app.audit import inventory as inventory_module
 from app.audit.conclusion import States, statement, states_of
 from app.audit.evidence import build_evidence
@@ -152,6 +153,40 @@ def test_an_inventory_is_rebuilt_once(town: Town, monkeypatch: pytest.MonkeyPatc
     assert leaves[1] == []
 
 
+def test_one_tree_has_an_inventory_for_each_set_of_terms(town: Town):
+    three, lot = boxes(town, 3), town.lot()
+    _, inside = town.sealed_box()
+    for terms in ({}, {"contents": True}, {"items": ("BALLOT",)}, {"items": ("BALLOT",), "contents": True}):
+        where = Terms(s.WAREHOUSE, **terms)
+        assert list(ask(town, frozen, where, town.size())) == here(town, **terms), terms
+    assert here(town, items=("BALLOT",), contents=True) == sorted([lot, inside])
+    assert set(three) < set(here(town))
+
+
+def test_what_was_destroyed_is_nobodys_to_inspect(town: Town):
+    lot, burnt = town.lot(), town.lot(7, condition="damaged")
+    assert here(town) == sorted([lot, burnt])
+    told = {"minutes": "BA 1/2024", "method": "BURNED", "lines": [{"unit": burnt, "quantity": 7, "reason": "DAMAGED"}]}
+    witnesses = {"pol": "witness", "bws": "witness", "tni": "witness", "gov": "witness"}
+    town.ok(town.act(town.kpu1, "unit.destroy", told, [burnt], kpu2="second", **witnesses))
+    assert here(town) == [lot]
+    assert ask(town, frozen, Terms(s.WAREHOUSE), town.size()) == (lot,)
+
+
+def test_few_inventories_are_kept(town: Town, monkeypatch: pytest.MonkeyPatch):
+    kept: dict[Any, Any] = {}
+    monkeypatch.setattr(inventory_module, "_kept", kept)
+    monkeypatch.setattr(inventory_module, "MAX_KEPT", 2)
+    for items in ((), ("BALLOT",), ("BOX_TPS",)):
+        ask(town, frozen, Terms(s.WAREHOUSE, items), town.size())
+    assert [terms.items for _, terms in kept] == [("BALLOT",), ("BOX_TPS",)], "the oldest makes room"
+
+
+def test_an_inventory_says_of_which_tree_it_is(town: Town):
+    boxes(town, 2)
+    assert ask(town, standing, auditor(), Terms(s.WAREHOUSE))["size"] == town.size()
+
+
 def test_only_who_sees_every_unit_can_state_an_inventory(town: Town):
     mine = boxes(town, 2)
     answer = ask(town, standing, officer(s.KPU, s.CITY), Terms(s.WAREHOUSE))
@@ -257,6 +292,10 @@ def test_an_inspection_from_its_freeze_to_its_minutes(town: Town):
         bad: "found", out: "skipped", **dict.fromkeys(good, "conform"),
     }  # fmt: skip
     assert (answer["status"], answer["sample"]["agrees"], answer["close"]["incomplete"]) == ("closed", True, False)
+    assert (answer["close"]["inspected"], answer["close"]["found"], answer["close"]["left"]) == (len(sample) - 1, 1, 0)
+    assert answer["opened_at"] == answer["freeze"]["at"] < answer["close"]["at"] == answer["events"][-1]["received_at"]
+    assert [one["n"] for one in answer["events"]] == [0, 1, len(good) + 1, 1, 0]
+    assert answer["statement"]["before"]["sample"] == len(sample), "what it was made for, whatever came of it"
     after, worst = answer["statement"]["after"], answer["statement"]["at_worst"]
     assert after["most_bad"] == second.most_bad(30, len(sample) - 1, 1, 95)
     assert worst["most_bad"] == second.most_bad(30, len(sample), 2, 95)
@@ -321,9 +360,60 @@ def test_minutes_say_what_rests_on_one_word_alone(town: Town):
     act(town, "inspection.close", details)
     remarks = minutes_of(told(town, inspection, witnesses=False))["remarks"]
     assert remarks == [REMARKS[about] for about in ("inventory", "sample", "unwitnessed", "incomplete")]
+    assert minutes_of(told(town, inspection, witnesses=False))["left"] == two[1:]
     waiting = minutes_of(told(town, inspection, witnesses=True))
     assert REMARKS["not_drawn"] in waiting["remarks"]
     assert waiting["seed"] is None
+
+
+def test_who_says_that_he_left_something_is_taken_at_his_word(town: Town):
+    """All that was drawn was looked at; what he calls left was never drawn, and the minutes say incomplete."""
+    units = boxes(town, 30)
+    inspection = open_(town, units)
+    cosign(town)
+    sample = sampled(town, inspection)["sample"]["units"]
+    outside = next(unit for unit in units if unit not in sample)
+    look(town, inspection, sample)
+    act(town, "inspection.close", {
+        "inspection": inspection, "sample": stated([*sample, outside]), "inspected": len(sample), "found": 0,
+        "left": [outside], "incomplete": True, "minutes": "BA-10",
+    })  # fmt: skip
+    answer = told(town, inspection)
+    assert (answer["progress"]["left"], answer["close"]["left"], answer["close"]["incomplete"]) == (0, 1, True)
+    assert minutes_of(answer)["remarks"] == [REMARKS["sample"], REMARKS["incomplete"]]
+
+
+def test_minutes_name_every_officer_who_signed(town: Town):
+    two = boxes(town, 2)
+    colleague = town.enrol("BWS-2", s.BWS, "PENGAWAS", s.CITY)
+    inspection = open_(town, two, kind="full")
+    act(town, "inspection", {"kind": "full", "things": GOOD, "of": inspection}, two, phone=colleague)
+    act(town, "inspection.close", {
+        "inspection": inspection, "sample": stated(two), "inspected": 2, "found": 0, "minutes": "BA-11",
+    })  # fmt: skip
+    signed = minutes_of(told(town, inspection, witnesses=False))["signatures"]
+    assert [(one["officer"], [of["type"] for of in one["events"]]) for one in signed] == [
+        ("BWS-1", ["inspection.open", "inspection.close"]), ("BWS-2", ["inspection"]),
+    ]  # fmt: skip
+
+
+def test_a_share_is_written_in_per_cent_with_one_digit():
+    units = tuple(str(n) for n in range(1000))
+    told = statement(95, 10, 1000, States(units, units[:34], {}, (), ()))
+    assert told is not None
+    assert told["after"]["text"]["id"].endswith("paling banyak 34 unit (3,4 %) bermasalah.")
+    assert told["after"]["text"]["en"].endswith("at most 34 units (3.4 %) are bad.")
+
+
+def test_what_was_skipped_outside_the_sample_is_aside_and_weighs_nothing():
+    row = Inspection(
+        "h", 1, "routine", "open", "e", "p", "a", "o", inspected=("A", "X"), failed=("A", "X"),
+        skipped=(("B", "R"), ("Z", "R")),
+    )  # fmt: skip
+    states = states_of(row, ["A", "B"])
+    assert (states.inspected, states.failed, dict(states.skipped), states.left, states.aside) == (
+        ("A",), ("A",), {"B": "R"}, (), ("X", "Z"),
+    )  # fmt: skip
 
 
 def test_what_is_said_of_nothing():
@@ -357,6 +447,7 @@ def test_a_planned_place_is_told_to_nobody_before_the_opening(town: Town):
     for viewer in (auditor(), auditor(s.CITY), officer(s.BWS, s.CITY)):
         one = told(town, planned, viewer)
         assert (one["status"], one["place"], one["terms"], one["freeze"]) == ("planned", None, None, None)
+        assert one["place_name"] is None
         assert one["sample"]["awaits"]["what"] == "opening"
         assert s.WAREHOUSE not in json.dumps([one, ask(town, list_inspections, viewer)])
         with pytest.raises(ConflictError):
@@ -406,6 +497,19 @@ def test_a_plan_at_the_seat_of_its_author_is_no_inspection_of_what_is_held_there
     assert [one["inspection"] for one in ask(town, list_inspections, officer(s.KPU, s.CITY))["items"]] == [planned]
 
 
+def test_who_gave_his_goods_away_with_their_container_holds_nothing_there(town: Town):
+    """With a control: what is packed in another's load keeps its old place in the books, and counts for nobody there."""
+    box, load = town.box(), town.load()
+    town.ok(town.pack(load, box))
+    inspection = open_(town, [load])
+    mine = officer(s.KPU, s.WAREHOUSE)
+    assert [one["inspection"] for one in ask(town, list_inspections, mine)["items"]] == [inspection]
+    release = town.release([load], (s.POS, s.TRUCK))
+    town.ok(release)
+    town.ok(town.accept(release.hash, [load], phone=town.pos1, place=s.TRUCK, pos2="second"))
+    assert ask(town, list_inspections, mine)["items"] == []
+
+
 def test_units_are_named_to_who_inspects_and_to_who_sees_them_anyway(town: Town):
     mine, carried = boxes(town, 3), town.box()
     release = town.release([carried], (s.POS, s.WAREHOUSE))
@@ -422,6 +526,14 @@ def test_units_are_named_to_who_inspects_and_to_who_sees_them_anyway(town: Town)
         assert (answer["inventory"]["units"], answer["sample"]["units"], answer["complete"]) == (seen, seen, whole)
         assert [one["unit"] for one in told(town, inspection, viewer)["sample"]["units"]] == seen
         assert answer["inventory"]["hash"] == ids_commitment(everything)
+
+
+def test_a_page_is_bounded_whatever_is_asked_for(town: Town, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(inspections_module, "MAX_INSPECTIONS", 1)
+    first, _ = open_(town, ["X"]), open_(town, ["X"])
+    answer = ask(town, list_inspections, auditor(), limit=50)
+    assert [one["inspection"] for one in answer["items"]] == [first]
+    assert answer["next"] == answer["items"][0]["index"]
 
 
 def test_filters_and_pages(town: Town):

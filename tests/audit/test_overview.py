@@ -96,3 +96,50 @@ def test_severities_add_up_to_what_is_open(town: Town):
 
 def test_the_checkpoint_is_the_newest(town: Town):
     assert look(town)["checkpoint"]["size"] == town.recorder.published[0]
+
+
+@pytest.fixture(params=BACKENDS)
+def quiet(request, tmp_path) -> Iterator[Town]:
+    with new_town(request, tmp_path) as own:
+        yield own
+
+
+def test_what_is_over_is_neither_open_nor_late(quiet: Town):
+    """With a control: before it was over, it was both."""
+    due = "2024-10-21T08:00:00+08:00"
+    box, _ = quiet.sealed_box()
+    release = quiet.release([box], due=due)
+    quiet.ok(release)
+    told = {"category": "LOSS", "severity": "sedang", "due_by": due, "owner": s.KPU}
+    report = quiet.act(quiet.kpu1, "incident.report", told, [box], capacity="witness")
+    quiet.ok(report)
+    for now, overdue in ((parse_rfc3339(due), 0), (parse_rfc3339(due) + 1, 1)):
+        found = ask(quiet, overview, auditor(), now_ms=now)
+        assert found["handovers"] | {"first": len(found["handovers"]["first"])} == {
+            "open": 1, "overdue": overdue, "first": overdue,
+        }  # fmt: skip
+        assert found["incidents"] | {"first": len(found["incidents"]["first"])} == {
+            "open": 1, "overdue": overdue, "first": overdue,
+        }  # fmt: skip
+    quiet.ok(quiet.accept(release.hash, [box]))
+    over = {"incident": report.hash, "status": "resolved"}
+    quiet.ok(quiet.act(quiet.kpu1, "incident.update", over, capacity="approver"))
+    quiet.tick(60 * 24 * 5)
+    found = look(quiet)
+    nothing = {"open": 0, "overdue": 0, "first": []}
+    assert (found["handovers"], found["incidents"]) == (nothing, nothing)
+
+
+def test_the_day_is_that_of_the_viewers_own_place(quiet: Town):
+    document = s.policy()
+    next(place for place in document["places"] if place["id"] == s.PPK)["zone"] = "Asia/Jayapura"
+    quiet.put_policy(document)
+    assert look(quiet)["zone"] == look(quiet, auditor(s.CITY))["zone"] == "Asia/Makassar"
+    assert look(quiet, auditor(s.PPK))["zone"] == "Asia/Jayapura"
+    assert look(quiet, auditor("NOWHERE"))["zone"] == "Asia/Jakarta"
+
+
+def test_the_most_frequent_type_of_the_day_stands_first(quiet: Town):
+    counts = [row["count"] for row in look(quiet)["today"]]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > counts[-1]

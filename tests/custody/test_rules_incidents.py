@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from app.custody.rules import incidents as rules
 from tests import small as s
 
 
@@ -80,6 +81,40 @@ def test_an_incident_goes_through_its_states_and_its_times_are_kept(town):
     town.refused(close(town, told.hash, bws="witness"), "incident_closed")
 
 
+@pytest.mark.usefixtures("alone")
+def test_an_incident_names_so_many_links_and_events_and_the_ledger_the_rest(monkeypatch, town):
+    monkeypatch.setattr(rules, "MAX_LINKS", 2)
+    monkeypatch.setattr(rules, "MAX_EVENTS", 1)
+    told = report(town, owner=s.KPU, links=["A" * 43])
+    town.ok(told)
+    first = update(town, told.hash, links=["A" * 43])
+    town.ok(first)
+    assert json.loads(incident(town, told.hash)["links"]) == ["A" * 43], "each once"
+    last = town.accepted(update(town, told.hash, links=["B" * 42 + "A", "C" * 42 + "A"]))
+    found = incident(town, told.hash)
+    assert json.loads(found["links"]) == ["A" * 43, "B" * 42 + "A"]
+    assert (json.loads(found["events"]), found["latest_index"]) == ([first.hash], last.index)
+
+
+def test_what_an_update_does_not_speak_of_stays_as_it_was(town):
+    told = report(town, owner=s.KPU, severity="kritis", due_by="2024-10-21T08:00:00+08:00", links=["A" * 43])
+    town.ok(told)
+    before = incident(town, told.hash)
+    town.ok(update(town, told.hash, action="LOOKED"))
+    after = incident(town, told.hash)
+    assert before["due_ms"] is not None
+    assert json.loads(before["links"]) == ["A" * 43]
+    for name in ("owner", "severity", "due_ms", "links", "status", "opened_ms"):
+        assert after[name] == before[name], name
+
+
+def test_what_nobody_owns_is_neither_assigned_nor_resolved(town):
+    told = report(town)
+    town.ok(told)
+    for status in ("assigned", "resolved"):
+        town.refused(update(town, told.hash, status=status), "policy_unmet")
+
+
 def test_what_was_skipped_counts_as_reached_with_what_came_next(town):
     told = report(town, owner=s.KPU)
     town.ok(told)
@@ -124,6 +159,21 @@ def test_without_an_owner_the_reporter_or_an_authority_triages(town):
     town.refused(gov, "not_incident_owner")
     town.refused(update(town, told.hash, status="assigned"), "policy_unmet")
     town.refused(update(town, told.hash, status="assigned", owner="NOBODY"), "unknown_agency")
+
+
+@pytest.mark.parametrize("who", ["kpu1", "bws", "pol"])
+def test_each_authority_triages_what_nobody_owns(town, who):
+    told = report(town)
+    town.ok(told)
+    town.accepted(update(town, told.hash, getattr(town, who), status="triaged"))
+
+
+def test_who_drove_along_does_not_make_his_agency_speak(town):
+    told = report(town, owner=s.POL)
+    town.ok(told)
+    town.refused(update(town, told.hash, with_={"pol": "escort"}, status="triaged"), "not_incident_owner")
+    town.ok(update(town, told.hash, town.pol, status="resolved"))
+    town.refused(close(town, told.hash, bws="witness", pol="escort"), "policy_unmet")
 
 
 def test_only_a_resolved_incident_is_closed_and_only_by_owner_and_supervisor(town):

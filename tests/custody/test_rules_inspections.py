@@ -210,6 +210,43 @@ def test_who_plans_in_secret(town, who, code):
         town.refused(signed, code)
 
 
+@pytest.mark.usefixtures("mended")
+@pytest.mark.parametrize(
+    ("of", "kind", "code"), [("auditor", "surprise", None), ("vendor", "routine", None), ("vendor", "surprise", "role")]
+)
+def test_auditors_inspect_as_supervisors_do_and_vendors_as_holders(town, of, kind, code):
+    document = s.policy()
+    document["agencies"].append({"id": "NEW-1", "name": "Lembaga baru", "kind": of})
+    document["roles"] = [*s.ROLES, {"role": "BARU", "agency_kinds": [of], "capacities": ["witness"]}]
+    town.put_policy(document)
+    phone = town.enrol("NEW-1-1", "NEW-1", "BARU", s.CITY)
+    if kind == "routine":
+        opened(town, ["X"], phone)
+    elif code is None:
+        town.accepted(plan(town, phone))
+    else:
+        town.refused(plan(town, phone), code)
+
+
+def test_only_a_full_inspection_is_bounded_since_others_look_at_a_sample(town):
+    for kind, n in (("routine", MAX_COUNTED + 1), ("full", MAX_COUNTED)):
+        told = opening(kind=kind, inventory={"n": n, "hash": "A" * 43})
+        town.accepted(town.act(town.bws, "inspection.open", told, capacity="witness"))
+
+
+def test_an_inspection_keeps_when_it_was_opened_and_when_it_was_closed(town):
+    lot = town.lot()
+    inspection = opened(town, [lot])
+    town.ok(look(town, inspection, [lot]))
+    last = town.accepted(close(town, inspection, [lot], inspected=1))
+    [times] = town.query(f"SELECT opened_ms, closed_ms FROM inspection WHERE id = '{inspection}'")
+    came = [
+        town.one(f"SELECT received_ms FROM event WHERE leaf_index = {index}")
+        for index in (row(town, inspection)["frozen_index"], last.index)
+    ]
+    assert list(times) == came
+
+
 def test_a_supervisor_inspects_and_never_handles(town):
     lot = town.lot()
     handled = town.act(town.bws, "inspection.open", opening([lot]), capacity="giver")
@@ -250,6 +287,15 @@ def test_what_is_looked_at_counts_once_and_what_is_bad_stays_so(town):
     assert (found["inspected"], found["failed"]) == ([one, two, three], [three])
 
 
+def test_what_was_found_bad_before_is_not_forgotten_for_what_is_bad_now(town):
+    one, two = town.lot(), town.lot()
+    inspection = opened(town, [one, two])
+    town.ok(look(town, inspection, [one], things=BAD))
+    town.ok(look(town, inspection, [two], things=BAD))
+    assert row(town, inspection)["failed"] == [one, two]
+    town.accepted(close(town, inspection, [one, two], inspected=2, found=2))
+
+
 def test_another_label_of_a_unit_counts_as_the_unit(town):
     lot, label = town.lot(), town.blanks.pop()
     line = {"act": "reprint", "unit": label, "of": lot}
@@ -277,6 +323,26 @@ def test_what_does_not_count_is_recorded_and_told(town):
     )]  # fmt: skip
     assert whys == ["unknown", "other_agency", "planned", "closed"]
     assert row(town, inspection)["failed"] == []
+
+
+def test_what_the_holder_signs_together_with_the_inspector_counts(town):
+    lot = town.lot()
+    inspection = opened(town, [lot])
+    details = {"kind": "routine", "things": GOOD, "of": inspection}
+    town.accepted(town.act(town.kpu1, "inspection", details, [lot], capacity="witness", bws="witness"))
+    assert row(town, inspection)["inspected"] == [lot]
+
+
+@pytest.mark.usefixtures("alone")
+def test_an_inspection_names_so_many_of_its_events_and_the_ledger_the_rest(monkeypatch, town):
+    monkeypatch.setattr(rules, "MAX_EVENTS", 2)
+    lot = town.lot()
+    inspection = opened(town, [lot])
+    first = look(town, inspection, [lot])
+    town.ok(first)
+    last = town.accepted(look(town, inspection, [lot]))
+    assert row(town, inspection)["events"] == [inspection, first.hash]
+    assert town.one(f"SELECT latest_index FROM inspection WHERE id = '{inspection}'") == last.index
 
 
 @pytest.mark.usefixtures("alone")

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from app.clock import parse_rfc3339
+from app.custody.rules.kits import added
 from tests import small as s
 
 pytestmark = pytest.mark.usefixtures("alone")  # sums of one station, from nothing
@@ -109,6 +110,19 @@ def test_what_was_declared_void_makes_room(town):
     assert town.kit() == []
 
 
+def test_what_was_destroyed_is_bound_for_nowhere(town):
+    lot = town.lot(4, item="BOOTH", contest=None, district=None, destination=s.TPS1, checked=False)
+    assert supply(town)[0] == {"BOOTH": 4}
+    told = {"minutes": "BA 1/2024", "method": "BURNED", "lines": [{"unit": lot, "quantity": 4, "reason": "WET"}]}
+    witnesses = {"pol": "witness", "bws": "witness", "tni": "witness", "gov": "witness"}
+    town.ok(town.act(town.kpu1, "unit.destroy", told, [lot], kpu2="second", **witnesses))
+    assert supply(town)[0] == {}
+
+
+def test_a_stranger_who_saw_only_the_taking_reckons_no_debt():
+    assert added({"BALLOT": 1, "BOX_TPS": 2}, {"BALLOT": 3, "BOX_TPS": 1}, -1) == {"BOX_TPS": 1}
+
+
 def test_goods_that_the_kit_does_not_have_are_a_row(town):
     planned(town)
     box = town.box()
@@ -182,9 +196,18 @@ def test_more_than_a_container_holds_is_refused(town):
     planned(town, capacity=[holds("BALLOT", 200)], kit=[])
     box = town.box()
     town.ok(town.pack(box, town.lot(200)))
-    receipt = town.refused(town.pack(box, town.lot(1)), "capacity_exceeded")
+    last = town.lot(1)
+    receipt = town.refused(town.pack(box, last), "capacity_exceeded")
     facts = json.loads(town.one(f"SELECT problem FROM event WHERE leaf_index = {receipt.index}"))["facts"]
     assert (facts["container"], facts["item"], facts["capacity"], facts["packed"]) == (box, "BALLOT", 200, 201)
+    assert facts["unit"] == last
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_each_kind_that_is_packed_together_is_held_against_its_own_limit(town, order):
+    planned(town, capacity=[holds("BALLOT", 200), holds("BOOTH", 9)], kit=[])
+    together = town.lot(201), town.lot(1, item="BOOTH", contest=None, district=None, checked=False)
+    town.refused(town.pack(town.box(), *(together[n] for n in order)), "capacity_exceeded")
 
 
 def test_a_named_officer_overrides_and_the_row_says_why(town):
@@ -279,6 +302,7 @@ def test_after_the_window_a_kit_is_short_whatever_is_on_the_way(town):
     assert [(rule, facts["item"], facts["arrived"], facts["why"]) for rule, _, _, facts in rows] == [
         ("KIT_SHORT", "BOX_TPS", 1, "late"), ("KIT_SHORT", "BALLOT", 60, "late"),
     ]  # fmt: skip
+    assert {facts["provable"] for *_, facts in rows} == {False}, "the phone had seen nothing since the window closed"
     assert town.query("SELECT DISTINCT handover FROM discrepancy WHERE rule = 'KIT_SHORT'") == [(release,)]
 
 
@@ -300,6 +324,18 @@ def test_what_is_reported_missing_on_the_way_is_not_waited_for_either(town):
     town.ok(release)
     town.ok(town.accept(release.hash, boxes, exceptions=[(boxes[1], "missing")]))
     assert supply(town)[0] == {"BOX_TPS/PILGUB": 1}
+
+
+def test_what_changes_at_the_station_has_not_arrived_twice(town):
+    planned(town, kit=[kit_line(1, "BOX_TPS", None)])
+    box = town.box(contest=None)
+    bring(town, box)
+    before = supply(town)
+    assert before == ({"BOX_TPS": 1},) * 2
+    for condition in ("damaged", "good"):
+        told = {"condition": condition, "reason": "LOOKED"}
+        town.ok(town.act(town.tps1, "condition", told, [box], place=s.TPS1, capacity="witness"))
+    assert supply(town) == before
 
 
 def test_a_box_that_comes_damaged_does_not_complete_the_kit(town):

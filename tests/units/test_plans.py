@@ -42,12 +42,28 @@ def codes(*stations, **changes):
         {"stations": [station(route=[{"place": s.PPK, "release_from": "2024-11-26T10:00:00Z",
                                       "deliver_by": "2024-11-26T09:00:00Z"}])]},
         {"capacity": [{"container": "BOX_TPS", "item": "BALLOT", "quantity": n} for n in (1, 2)]},
+        {"stops": [{"place": s.PPK}, {"place": s.PPK}]},
+        {"stations": [station(), station()]},
+        {"stations": [station(release_from="2024-11-26T10:00:00Z", deliver_by="2024-11-26T09:00:00Z")]},
+        {"stops": [{"place": s.PPK, "release_from": "2024-11-26T10:00:00Z", "deliver_by": "2024-11-26T09:00:00Z"}]},
     ],
 )  # fmt: skip
 def test_a_plan_that_contradicts_itself_is_none(changes):
     with pytest.raises(MalformedError) as caught:
         parse_document(json.dumps(s.plan(**changes)).encode())
     assert caught.value.code == "document_inconsistent"
+
+
+def test_a_window_may_be_a_single_moment():
+    moment = "2024-11-26T10:00:00Z"
+    one = plan(station(release_from=moment, deliver_by=moment)).stations[0]
+    assert one.window[0] == one.window[1] is not None
+
+
+def test_a_stations_own_window_goes_before_that_of_its_place():
+    common = [{"place": s.TPS1, "deliver_by": "2024-11-26T10:00:00Z"}]
+    told = plan(station(deliver_by="2024-11-26T12:00:00Z"), stops=common)
+    assert told.windows[s.TPS1] == told.stations[0].window
 
 
 def test_a_plan_without_the_new_members_is_what_it_was():
@@ -90,6 +106,7 @@ def test_the_small_plan_agrees_with_the_small_policy():
          "DISTRICT_REPEATED"),
         ({"districts": [{"contest": "PILPRES", "district": "1"}], "kit": []}, "UNKNOWN_CONTEST"),
         ({"districts": [], "kit": [line(103)]}, "DISTRICT_MISSING"),
+        ({"kit": [line(1, "BOX_TPS", "PILPRES")]}, "UNKNOWN_CONTEST"),
         ({"reserve": 2}, "RESERVE_WRONG"),
         ({"route": [{"place": "ATLANTIS"}]}, "UNKNOWN_PLACE"),
         ({"route": [{"place": s.PPS_B}]}, "STOP_ELSEWHERE"),
@@ -109,6 +126,7 @@ def test_a_place_that_is_unknown_or_no_station_is_a_finding():
 def test_findings_of_the_whole_plan_name_no_station():
     assert codes(reserve_permille=20) == [("RESERVE_RATE", "")]
     assert codes(capacity=[{"container": "BAG", "item": "BALLOT", "quantity": 1}]) == [("UNKNOWN_ITEM", "")]
+    assert codes(capacity=[{"container": "BOX_TPS", "item": "CANDLE", "quantity": 1}]) == [("UNKNOWN_ITEM", "")]
     assert codes(stops=[{"place": "ATLANTIS"}]) == [("UNKNOWN_PLACE", "")]
     assert codes(election="PEMILU-2029") == [("UNKNOWN_ELECTION", "")]
 
@@ -116,8 +134,22 @@ def test_findings_of_the_whole_plan_name_no_station():
 def test_what_does_not_fit_into_the_boxes_of_the_kit_is_a_finding_with_both_numbers():
     fits = {"capacity": [{"container": "BOX_TPS", "item": "BALLOT", "quantity": 103}]}
     assert codes(station(), **fits) == []
+    ballots = [line(103), line(103, contest="PILWALI")]
+    assert codes(station(kit=ballots), **fits) == [], "a kit without containers is packed into others"
     [found] = check(plan(station(voters=101), **fits), POLICY)
     assert (found.code, found.facts["planned"], found.facts["capacity"]) == ("CAPACITY_EXCEEDED", 208, 206)
+
+
+def test_only_ballots_are_held_against_the_voters():
+    """Forms belong to a contest as well, and there are as many of them as the commission decides."""
+    document = s.policy()
+    document["items"].append({
+        **document["items"][0], "code": "FORM_C", "name_id": "formulir", "name_en": "form", "sensitivity": "controlled",
+    })  # fmt: skip
+    policy = parse_document(json.dumps(document).encode())
+    kit = [*station()["kit"], line(4, "FORM_C")]
+    assert check(plan(station(kit=kit)), policy) == []
+    assert [one.code for one in check(plan(station(kit=[line(4, "FORM_C")])), policy)] == []
 
 
 def test_every_finding_is_told_and_not_the_first():
@@ -131,6 +163,12 @@ def test_the_need_is_rounded_up_per_station_and_then_added():
     need = {one.contest: one for one in needs(plan(station(voters=1), station(s.TPS2, 1)), POLICY)}
     assert (need["PILGUB"].voters, need["PILGUB"].reserve, need["PILGUB"].total) == (2, 2, 4)
     assert (need["PILWALI"].revote, need["PILWALI"].total) == (2000, 2004)
+
+
+def test_a_contest_needs_nothing_where_it_is_not_held():
+    alone = station(s.TPS2, 200, districts=station()["districts"][:1], kit=[])
+    need = {one.contest: one for one in needs(plan(station(), alone), POLICY)}
+    assert [(need[name].stations, need[name].voters) for name in ("PILGUB", "PILWALI")] == [(2, 300), (1, 100)]
 
 
 # -- two plans -------------------------------------------------------------------------------------------
@@ -153,6 +191,14 @@ def test_stations_are_added_removed_and_changed_member_by_member():
         "voters": (100, 120), "escort": (True, False), "kit BALLOT/PILGUB": (103, 123),
         "kit BALLOT/PILWALI": (103, 123), "route": (None, s.PPK),
     }  # fmt: skip
+
+
+def test_no_member_of_a_station_or_of_the_plan_changes_unseen():
+    told = {"reserve": 3, "release_from": "2024-11-25T10:00:00Z", "escort": False}
+    changed = difference(plan(station()), plan(station(**told))).changed[s.TPS1]
+    assert {change.member: change.after for change in changed} == told
+    whole = {"reserve_permille": 25, "synthetic": False, "title": "Kedua", "election": "PEMILU-2029"}
+    assert {change.member: change.after for change in difference(plan(), plan(**whole)).plan} == whole
 
 
 def test_the_order_of_lines_is_no_difference_and_that_of_stops_is_one():

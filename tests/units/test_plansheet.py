@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.units import documents, plansheet
 from app.units.documents import parse_document
-from app.units.plancells import CellError, harmless, moment, plain, whole
+from app.units.plancells import CellError, harmless, moment, plain, whole, yes_or_no
 from app.units.plandiff import difference
 from app.units.planframe import Frame
 from app.units.plansheet import read_table
@@ -90,6 +90,34 @@ def test_rows_are_bounded(monkeypatch):
     assert "more than 2 stations" in told(table(ROW, ROW.replace("A-1", "A-2"), ROW.replace("A-1", "B-1")))[0]
 
 
+def test_a_place_that_is_no_polling_station_is_told_at_its_cell():
+    assert faults(table(ROW.replace(s.TPS1, s.PPK), ROW)) == [(2, "place")]
+
+
+def test_a_wall_clock_is_that_of_each_station_and_not_of_the_election():
+    document = s.policy()
+    next(place for place in document["places"] if place["id"] == s.TPS2)["zone"] = "Asia/Jayapura"
+    policy = parse_document(json.dumps(document).encode())
+    rows = [f"{place},1,2024-11-26 23:59" for place in (s.TPS1, s.TPS2)]
+    reading = read_table(table(*rows, head="place,voters,deliver_by"), policy, FRAME)
+    assert [one["deliver_by"][-6:] for one in json.loads(reading.document)["stations"]] == ["+08:00", "+09:00"]
+
+
+def test_what_is_not_said_per_station_comes_from_the_frame():
+    capacity = [{"container": "BOX_TPS", "item": "BALLOT", "quantity": 7}]
+    stops = [{"place": s.PPK, "deliver_by": "2024-11-26T10:00:00Z"}]
+    for synthetic in (True, False):
+        old = parse_document(json.dumps(s.plan(capacity=capacity, stops=stops, synthetic=synthetic)).encode())
+        made = taken(table(), Frame.of(old))
+        assert (made.title, made.synthetic, made.capacity, made.stops) == (
+            old.title,
+            synthetic,
+            old.capacity,
+            old.stops,
+        )
+        assert made.reserve_permille == 25
+
+
 def test_every_fault_is_told_with_row_and_column():
     bad = table(f"{s.TPS1},1.250,6 4,x,-1", "ATLANTIS,,64,2,auto", f"{s.TPS1},5,64,2,auto", "")
     assert faults(bad) == [
@@ -147,6 +175,12 @@ def test_a_told_reserve_is_held_against_the_formula():
 WAY = "place,voters,escort,release_from,deliver_by,stop1,stop1 deliver_by,stop1 escort,stop2"
 
 
+def test_a_route_has_sixteen_stops_and_no_more():
+    head = "place,voters," + ",".join(f"stop{n}" for n in range(1, 17))
+    assert faults(table(f"{s.TPS1},1,{s.PPK}", head=head)) == []
+    assert faults(table(f"{s.TPS1},1,{s.PPK}", head=f"{head},stop17")) == [(1, "stop17")]
+
+
 def test_a_route_with_windows_in_the_time_of_the_place():
     row = f"{s.TPS1},1,ya,2024-11-26 06:00,2024-11-26 23.59,{s.PPK},2024-11-26T12:00:00+07:00,tidak,{s.PPS_A}"
     [station] = taken(table(row, head=WAY)).stations
@@ -181,7 +215,20 @@ def test_what_a_spreadsheet_would_calculate_is_never_taken(cell):
     assert harmless(cell).startswith("'")
 
 
-@pytest.mark.parametrize("cell", ["\x00", "a\nb", "\x1b[2J", "x" * 201])
+@pytest.mark.parametrize("text", ["\tx", "\rx"])
+def test_a_blank_that_hides_a_formula_is_made_harmless_too(text):
+    assert harmless(text) == f"'{text}"
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [(("ya", "Y", "yes", "TRUE", "1"), True), (("tidak", "T", "no", "n", "False", "0"), False)],
+)
+def test_yes_and_no_are_written_as_spreadsheets_and_people_do(cells, told):
+    assert {yes_or_no(cell) for cell in cells} == {told}
+
+
+@pytest.mark.parametrize("cell", ["\x00", "\x7f", "a\nb", "\x1b[2J", "x" * 201])
 def test_control_characters_and_floods_are_refused(cell):
     with pytest.raises(CellError):
         plain(f"a{cell}a")

@@ -5,6 +5,9 @@ import json
 import pytest
 
 from app.canon import b64url_decode
+from app.errors import ServiceError
+from app.ids import new_unit_id
+from app.keys.verify import PublicKey, parse_compact, prove
 from tests import small
 
 CLAIMS = "/v1/public/claims"
@@ -19,6 +22,28 @@ def test_a_statement_is_signed_for_who_has_no_token(live):
     assert (answer.status_code, told["holds"]) == (200, True)
     signed = json.loads(b64url_decode(told["statement"].split(".")[1]))
     assert signed == {name: value for name, value in told.items() if name != "statement"}
+    assert answer.headers["cache-control"] == "public, max-age=10"
+
+
+def test_a_statement_is_signed_by_the_services_own_key_for_this_purpose_alone(live):
+    told = live.http.get(CLAIMS, params={"claim": "no_unit_of_item", "item": "BALLOT"}).json()
+    jws = parse_compact(told["statement"], typ="custody-claim+json")
+    [jwk] = [
+        key["jwk"] for key in live.get("/v1/keys", "auditor").json()["items"] if key["kid"] == live.services.keys.service.kid
+    ]  # fmt: skip
+    prove(jws, lambda _: PublicKey.from_jwk(jwk))
+    assert json.loads(jws.payload)["ledger"] == live.services.origin
+    with pytest.raises(ServiceError):
+        parse_compact(told["statement"], typ="custody-receipt+json")
+
+
+def test_a_label_is_asked_for_as_people_write_it(live):
+    label = new_unit_id(bytes(range(10)))
+    written = f"{label[:4]}-{label[4:8]}-{label[8:12]}-{label[12:]}".lower()
+    told = live.http.get(CLAIMS, params={"claim": "no_label", "label": written}).json()
+    assert (told["holds"], told["about"]) == (True, {"label": label})
+    misread = label[:-1] + ("0" if label[-1] != "0" else "1")
+    assert live.http.get(CLAIMS, params={"claim": "no_label", "label": misread}).json()["code"] == "label_checksum"
 
 
 @pytest.mark.parametrize("text", FREE_TEXT)
@@ -44,4 +69,8 @@ def test_what_a_statement_does_not_take_is_refused_and_never_passed_over(live, a
 
 
 def test_what_may_be_asked_is_listed(live):
-    assert {one["claim"] for one in live.http.get(CLAIMS).json()["claims"]} >= {"no_unit_of_item", "no_label"}
+    offered = {one["claim"]: (one["needs"], one["may"]) for one in live.http.get(CLAIMS).json()["claims"]}
+    assert offered == {
+        "no_unit_of_item": (["item"], ["contest"]), "no_unit_outside_registered_places": ([], []),
+        "no_unit_in_region": (["place"], []), "no_label": (["label"], []),
+    }  # fmt: skip

@@ -9,8 +9,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import event
+from starlette.requests import Request
 
+from app.errors import BusyError
 from app.ledger.note import Note
+from app.web.desk.csvfile import CUT
+from app.web.desk.route import page_of
 from tests import small as s
 from tests.web.access_table import DOORS
 from tests.web.desk_stage import BROWSER, FORMULA_NAME, HOSTILE_CODE, HOSTILE_NAME
@@ -253,6 +257,62 @@ def test_a_file_is_bounded_and_says_where_it_goes_on(stage, monkeypatch):
     assert len(whole) > 4
 
 
+def test_the_parts_of_a_place_are_bounded_in_a_file_and_not_in_json(stage, monkeypatch):
+    monkeypatch.setattr("app.web.desk.places.MAX_ROWS", 2)
+    path = f"/desk/places.csv?place={s.CITY}&bom=0"
+    answer = stage.desk(path)
+    whole = [row["place"] for row in stage.desk(f"/desk/places.json?place={s.CITY}").json()["items"]]
+    assert len(whole) > 2
+    assert [line["place"] for line in read_csv(answer)] == [*whole[:2], CUT]
+    assert answer.headers["link"] == f'</desk/places.json?place={s.CITY}&bom=0>; rel="next"'
+    monkeypatch.setattr("app.web.desk.places.MAX_ROWS", len(whole))
+    assert "link" not in stage.desk(path).headers
+
+
+def test_one_incident_is_told_to_programs_as_the_api_does(stage):
+    told = stage.desk(f"/desk/incidents/{stage.incident}.json")
+    assert told.headers["content-type"] == "application/json"
+    assert told.json() == stage.get(f"/v1/incidents/{stage.incident}", "auditor", agency=s.BWS).json()
+    assert stage.desk("/desk/incidents/nothing.json").status_code == 404
+
+
+def test_discrepancies_of_a_unit_are_found_by_its_number_as_people_write_it(stage):
+    rows = [row for row in everything(stage, "/v1/discrepancies", (("auditor",), s.BWS, None)) if row["unit"]]
+    unit = rows[0]["unit"]
+    written = f"{unit[:4]}-{unit[4:8]}-{unit[8:12]}-{unit[12:]}".lower()
+    found = stage.desk("/desk/discrepancies.json?limit=200", params={"unit": written}).json()["items"]
+    assert found == [row for row in rows if row["unit"] == unit] != []
+
+
+def test_events_behind_a_figure_follow_each_other(stage):
+    path, seen = "/desk/reconciliation/events.json?contest=PILGUB&figure=good&limit=2", []
+    while path is not None and len(seen) < 200:
+        answer = stage.desk(path)
+        seen += [row["event"] for row in answer.json()["items"]]
+        following = answer.links.get("next")
+        path = following["url"] if following else None
+    whole = stage.desk("/desk/reconciliation/events.json?contest=PILGUB&figure=good&limit=200").json()["items"]
+    assert seen == [row["event"] for row in whole]
+    assert len(seen) > 2
+
+
+def test_a_service_that_is_busy_says_when_to_come_again(stage):
+    app = stage.server.config.app
+    asked = Request({
+        "type": "http", "app": app, "method": "GET", "scheme": "http", "path": "/desk", "query_string": b"", "headers": [],
+        "server": ("127.0.0.1", 80),
+    })  # fmt: skip
+    for seconds, told in ((7, "7"), (0, "1")):
+        answer = page_of(asked, BusyError("Too much at once.", retry_after_seconds=seconds))
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, told)
+        assert "Layanan sedang sibuk" in answer.body.decode()
+
+
+def test_no_file_is_kept_on_the_way(stage):
+    for path in ("/desk/handovers.csv", "/desk/places.csv", f"/desk/units/{stage.units['story']}/history.csv"):
+        assert stage.desk(path).headers["cache-control"] == "no-store"
+
+
 def test_the_mark_of_byte_order_can_be_left_out(stage):
     for path in (
         "/desk/handovers.csv",
@@ -429,6 +489,15 @@ def test_english_is_a_link_away_and_stays(stage):
         back = browser.get("/desk/masuk?lang=id")
         assert '<html lang="id">' in browser.get(back.headers["location"]).text
         assert browser.get("/desk/masuk?lang=xx").status_code == 200
+
+
+def test_a_link_to_a_language_names_one_language(stage):
+    page = stage.http.get("/desk/masuk?ke=/desk/places&lang=xx", headers=BROWSER)
+    stage.http.cookies.clear()
+    links = re.findall(r'href="([^"]+)" hreflang="(..)"', page.text)
+    asked = {code: parse_qs(urlsplit(link.replace("&amp;", "&")).query) for link, code in links}
+    assert asked == {code: {"ke": ["/desk/places"], "lang": [code]} for code in ("id", "en") if code in asked}
+    assert "en" in asked
 
 
 @pytest.mark.parametrize(

@@ -155,10 +155,69 @@ def test_a_session_ends_by_itself_and_with_its_client(stage, monkeypatch):
             patch.setattr(stage.services, "clock", type("Later", (), {"now_ms": lambda _: later})())
             gone = browser.get("/desk/handovers", params={"status": "open"})
         assert moved_to(gone) == "/desk/masuk?ke=%2Fdesk%2Fhandovers%3Fstatus%3Dopen"
+        assert SESSION not in browser.cookies, "what counts no more is not kept"
         sign_in(browser, name, secret)
         with stage.db.write() as session:
             revoke_client(session, stage.services.ledger_id, name, stage.services.now_ms())
         assert moved_to(browser.get("/desk")) == "/desk/masuk"
+
+
+@pytest.mark.parametrize(("tokens_live", "lasts"), [(600, 600), (7200, MAX_SESSION_SECONDS)])
+def test_a_session_lasts_an_hour_or_as_long_as_tokens_live(stage, monkeypatch, tokens_live, lasts):
+    shorter = stage.services.settings.model_copy(update={"access_token_seconds": tokens_live})
+    monkeypatch.setattr(stage.services, "settings", shorter)
+    with stage.browser() as browser:
+        assert f"sesudah {lasts // 60} menit" in browser.get("/desk/masuk").text
+        answer = sign_in(browser, *stage.client())
+        [cookie] = [value for value in answer.headers.get_list("set-cookie") if value.startswith(f"{SESSION}=")]
+        assert f"Max-Age={lasts};" in cookie
+        for after, status in ((lasts - 5, 200), (lasts + 1, 303)):
+            then = stage.services.now_ms() + after * 1000
+            with monkeypatch.context() as patch:
+                patch.setattr(stage.services, "clock", type("Later", (), {"now_ms": lambda _, then=then: then})())
+                assert browser.get("/desk").status_code == status
+
+
+def test_a_seed_that_is_none_of_ours_is_exchanged(stage):
+    for planted in ("x", "A" * 21, "A" * 23):
+        answer = stage.http.get("/desk/masuk", headers={**BROWSER, "Cookie": f"custody-form={planted}"})
+        seed = answer.headers["set-cookie"].split(";")[0].removeprefix("custody-form=")
+        stage.http.cookies.clear()
+        assert (len(seed), seed == planted) == (22, False)
+
+
+def test_a_mark_of_one_service_is_none_at_another(stage, lite):
+    """With a control: it counts where it was made."""
+    name, secret = stage.client()
+    form = stage.http.get("/desk/masuk", headers=BROWSER)
+    seed = form.headers["set-cookie"].split(";")[0]
+    stage.http.cookies.clear()
+    fields = {"tanda": mark_in(form.text), "ke": "/desk", "klien": name, "rahasia": secret}
+    answers = [
+        one.http.post("/desk/masuk", data=fields, headers={**BROWSER, "Cookie": seed}).status_code
+        for one in (lite, stage)
+    ]
+    stage.http.cookies.clear()
+    lite.http.cookies.clear()
+    assert answers == [403, 303]
+
+
+def test_a_language_in_the_address_does_not_swallow_a_form(stage):
+    with stage.browser() as browser:
+        answer = browser.post("/desk/masuk?lang=en", data=form_fields(stage, browser))
+        assert moved_to(answer) == "/desk"
+        assert SESSION in browser.cookies
+
+
+@pytest.mark.parametrize("https", [False, True])
+def test_the_language_is_a_cookie_of_the_desk_alone(stage, monkeypatch, https):
+    public = stage.services.settings.model_copy(update={"public_url": "https://custody.example" if https else None})
+    monkeypatch.setattr(stage.services, "settings", public)
+    answer = stage.http.get("/desk/masuk?lang=en", headers=BROWSER)
+    stage.http.cookies.clear()
+    parts = {part.strip().lower() for part in answer.headers["set-cookie"].split(";")[1:]}
+    assert {"httponly", "samesite=strict", "path=/desk"} <= parts
+    assert ("secure" in parts) is https
 
 
 @pytest.mark.parametrize(
@@ -181,7 +240,10 @@ def test_a_session_in_the_browser_does_not_open_the_api(stage, signed_in):
     assert signed_in.get("/desk", headers={"Authorization": "Bearer " + "A" * 43}).status_code == 303
 
 
-@pytest.mark.parametrize("body", [b"\xff", b"tanda=a&tanda=b", b"x", b"&".join([b"a%d=b" % n for n in range(9)])])
+@pytest.mark.parametrize(
+    "body",
+    [b"\xff", b"tanda=a&tanda=b", b"x", b"&".join([b"a%d=b" % n for n in range(9)]), b"tanda=" + b"a" * 2001],
+)
 def test_a_form_that_cannot_be_read_is_400(stage, body):
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     for path in ("/desk/masuk", "/desk/keluar"):

@@ -71,6 +71,7 @@ def test_a_version_is_named_by_event_or_document_and_its_stations_come_in_pages(
     assert old["event"] == hashes[0]
     plans = {plan["event"]: plan["document"] for plan in listed(live)}
     by_document = difference(live, plans[hashes[0]], plans[new["event"]], limit=1)
+    assert by_document.json()["from"]["event"] == hashes[2], "of a document that was published twice, the newer version"
     following = live.http.get(by_document.links["next"]["url"], headers=live.headers("auditor")).json()
     assert [one["place"] for one in (*by_document.json()["items"], *following["items"])] == [small.TPS1, small.TPS2]
     assert following["next"] is None
